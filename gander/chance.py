@@ -1,0 +1,54 @@
+"""Random draws that do not depend on how many processes share the work.
+
+Every process holds the same random streams, draws for the global batch and keeps its own rows.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+def rank() -> int:
+    """Give this process's place among its peers, from 0."""
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    """Give the count of processes that share the run."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def own_rows(whole: Tensor) -> Tensor:
+    """Keep this process's equal share of the first dimension."""
+    rows = whole.shape[0] // world_size()
+    return whole[rank() * rows : (rank() + 1) * rows]
+
+
+def rand(*shape: int, device: torch.device | str, rng: torch.Generator | None = None) -> Tensor:
+    """Draw uniform numbers in [0, 1); `shape` is this process's, rows first."""
+    return own_rows(torch.rand(shape[0] * world_size(), *shape[1:], device=device, generator=rng))
+
+
+def randn(*shape: int, device: torch.device | str, rng: torch.Generator | None = None) -> Tensor:
+    """Draw standard normal numbers; `shape` is this process's, rows first."""
+    return own_rows(torch.randn(shape[0] * world_size(), *shape[1:], device=device, generator=rng))
+
+
+class Dropout(nn.Module):
+    """Zero each value with probability `rate` while training, and scale the rest to keep the mean.
+
+    Source: Srivastava et al. 2014.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Pass (N, ...) through; the identity in evaluation."""
+        if not self.training or self.rate == 0:
+            return values
+        kept = rand(*values.shape, device=values.device) >= self.rate
+        return values * kept.to(values.dtype) / (1 - self.rate)

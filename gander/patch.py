@@ -1,0 +1,104 @@
+"""Patches: ordered `dotted.path=value` edits of plain data, the one way to vary a recipe."""
+
+from __future__ import annotations
+
+import copy
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from gander.errors import RecipeError
+
+Patch = dict[str, Any]
+"""Dotted path -> plain value (TOML types), applied in order."""
+
+_PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+
+
+def parse_patch(edits: Iterable[str]) -> Patch:
+    """Read `path=value` texts; a value is TOML where it can be read so, and a plain string elsewhere.
+
+    Raises: RecipeError, one line for each text that is not a patch.
+    """
+    patch: Patch = {}
+    problems = []
+    for edit in edits:
+        path, equals, text = edit.partition("=")
+        path = path.strip()
+        if not equals or not _PATH.fullmatch(path):
+            problems.append(f'"{edit}" is not an edit; write path=value, for example train.batch=64')
+        else:
+            patch.pop(path, None)  # an edit said again counts where it is said last
+            patch[path] = parse_value(text.strip())
+    if problems:
+        raise RecipeError(*problems)
+    return patch
+
+
+def parse_value(text: str) -> Any:
+    """Read one TOML value; text that is none stays a string, so that names need no quotes."""
+    try:
+        read = tomllib.loads(f"value = {text}")
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError):
+        return text
+    return read["value"] if read.keys() == {"value"} else text
+
+
+def apply_patch(tree: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a copy of `tree` with every edit of `patch` made.
+
+    A list of techniques is addressed by kind (`penalties.r1.weight=0.1`) or by place (`penalties.0.weight`).
+
+    Raises: RecipeError where a path leads through a value that has no parts, or names no entry of a list.
+    """
+    patched: dict[str, Any] = copy.deepcopy(dict(tree))
+    problems = []
+    for path, value in patch.items():
+        try:
+            _set(patched, path.split("."), value)
+        except LookupError as error:
+            problems.append(f"{path} = {value!r}: {error.args[0]}")
+    if problems:
+        raise RecipeError(*problems)
+    return patched
+
+
+def _set(tree: dict[str, Any], keys: list[str], value: Any) -> None:
+    here: Any = tree
+    for depth, key in enumerate(keys):
+        last = depth == len(keys) - 1
+        slot: Any = _place(here, key, ".".join(keys[:depth])) if isinstance(here, list) else key
+        if not isinstance(here, dict | list):
+            raise LookupError(f"{'.'.join(keys[:depth])} is {here!r}, which has no parts")
+        if last:
+            here[slot] = copy.deepcopy(value)
+        elif isinstance(here, dict):
+            if isinstance(here.get(slot), str):  # `data = "cifar10"` stands for `data.source`
+                here[slot] = {"source" if slot == "data" else "kind": here[slot]}
+            here = here.setdefault(slot, {})
+        else:
+            here = here[slot]
+
+
+def _place(entries: list[Any], key: str, path: str) -> int:
+    if key.isdigit() and int(key) < len(entries):
+        return int(key)
+    kinds = [entry.get("kind") if isinstance(entry, dict) else None for entry in entries]
+    if key in kinds:
+        return kinds.index(key)
+    named = ", ".join(str(kind) for kind in kinds if kind) or "nothing"
+    raise LookupError(f'{path} has no entry "{key}"; it holds: {named}')
+
+
+def show_patch(patch: Mapping[str, Any]) -> str:
+    """Write a patch as it is typed on the command line."""
+    return " ".join(f"{path}={_plain(value)}" for path, value in patch.items())
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_plain(item)}" for key, item in value.items()) + "}"
+    return repr(value) if isinstance(value, list) else str(value)
