@@ -86,7 +86,8 @@ class _Axis:
         step = _round_step((self.high - self.low) / about)
         decimals = max(0, -math.floor(math.log10(step) + 1e-9))
         counts = range(math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9) + 1)
-        return {count * step: f"{count * step:.{decimals}f}" for count in counts}
+        style = f".{decimals}f" if decimals < 5 and self.high < 1e5 else "g"
+        return {count * step: format(count * step, style) for count in counts}
 
     def _log_ticks(self, about: int) -> list[float]:
         powers = range(math.floor(self.low), math.ceil(self.high) + 1)
