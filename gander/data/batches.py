@@ -1,0 +1,96 @@
+"""Batches of a data set, each a pure function of a seed and a position."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from gander import chance
+from gander.data.images import Images
+
+RESIDENT_BYTES = 2 << 30
+"""Pixels up to this size stay in the accelerator's memory."""
+
+_ORDER, _MIRROR = 0, 1
+"""The two streams of draws that belong to a pass."""
+
+
+class Batches:
+    """Endless batches whose content is a pure function of (seed, position).
+
+    Args:
+        low, high: what the pixel values 0 and 255 become.
+        mirror: flip every image with probability 1/2, drawn anew on each pass.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        seed: int,
+        device: torch.device,
+        low: float = -1.0,
+        high: float = 1.0,
+        mirror: bool = False,
+    ) -> None:
+        self.images = images
+        self.seed = seed
+        self.device = device
+        self.low, self.high = low, high
+        self.mirror = mirror
+        self._pass = lru_cache(maxsize=2)(self._draw_pass)  # a batch can reach into the next pass
+        self._resident: Tensor | None = None
+        if device.type == "cuda" and images.pixels.nbytes <= RESIDENT_BYTES:
+            self._resident = torch.from_numpy(np.array(images.pixels)).to(device)
+
+    def take(self, position: int, count: int) -> tuple[Tensor, Tensor | None]:
+        """Give the images `position` to `position + count - 1` of the endless stream, this process's rows.
+
+        Each pass over the data has its own order. `count` is over all processes, which share it equally.
+
+        Returns: float32 (count / processes, C, H, W) in [low, high]; labels (count / processes,) int64 or None.
+        """
+        rows = count // chance.world_size()
+        chosen, flipped = self._stretch(position + chance.rank() * rows, rows)
+        if self._resident is None:
+            pixels = torch.from_numpy(self.images.pixels[chosen]).to(self.device)
+        else:
+            pixels = self._resident[torch.from_numpy(chosen).to(self.device)]
+        if self.mirror:
+            turned = torch.from_numpy(flipped).to(self.device)[:, None, None, None]
+            pixels = torch.where(turned, pixels.flip(-1), pixels)
+        labels = None
+        if self.images.labels is not None:
+            labels = torch.from_numpy(self.images.labels[chosen]).to(self.device)
+        return self._scaled(pixels), labels
+
+    def _scaled(self, pixels: Tensor) -> Tensor:
+        # dividing first makes 255 exactly `high`
+        return pixels.to(torch.float32).div_(255).mul_(self.high - self.low).add_(self.low)
+
+    def _stretch(self, position: int, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """Give the indices and the flips of a stretch of the stream, (count,) each."""
+        parts = []
+        while count:
+            number, start = divmod(position, len(self.images))
+            order, flips = self._pass(number)
+            here = min(count, len(order) - start)
+            parts.append((order[start : start + here], flips[start : start + here]))
+            position, count = position + here, count - here
+        orders, flips = zip(*parts, strict=True)
+        return np.concatenate(orders), np.concatenate(flips)
+
+    def _draw_pass(self, number: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        size = len(self.images)
+        order, mirror = (
+            np.random.Generator(np.random.PCG64([self.seed, number, stream])) for stream in (_ORDER, _MIRROR)
+        )
+        return order.permutation(size), mirror.integers(0, 2, size).astype(bool)
+
+
+def to_uint8(images: Tensor, low: float, high: float) -> Tensor:
+    """Round images of [low, high] to uint8, the values outside to the nearest end."""
+    return images.sub(low).mul_(255 / (high - low)).round_().clamp_(0, 255).to(torch.uint8)

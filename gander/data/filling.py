@@ -1,0 +1,163 @@
+"""Decode a data set into the files of one folder of the store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from gander.data.decode import MOST_CLASSES, class_index, decode
+from gander.data.origins import Contents, Entry, Image, Origin, Pixels, Problem, refusal
+from gander.data.progress import progress
+
+CHUNK, SLICE = 1024, 64
+"""Images a write, and images that a thread takes at a time."""
+
+
+class _ColourAfterGrey(Exception):  # noqa: N818 - not an error: the set is read again as colour
+    pass
+
+
+def fill(folder: Path, origin: Origin, size: int | None, title: str) -> None:
+    """Write pixels.npy, labels.npy (where there are labels) and meta.json into a fresh folder.
+
+    Raises: DataError where no image can be used.
+    """
+    folder.mkdir(parents=True)
+    try:
+        filling = _fill(folder, origin, size, title, channels=0)
+    except _ColourAfterGrey:
+        filling = _fill(folder, origin, size, title, channels=3)
+    if filling.labelled:
+        with (folder / "labels.npy").open("wb") as file:
+            np.save(file, np.array(filling.labels, np.int64))
+            _sync(file)
+    with (folder / "meta.json").open("w") as text:
+        json.dump(filling.meta(), text)
+        _sync(text)
+
+
+def _fill(folder: Path, origin: Origin, size: int | None, title: str, channels: int) -> _Filling:
+    contents = origin.read()
+    with (folder / "pixels.npy").open("wb") as file:
+        filling = _Filling(file, contents, channels)
+        entries = iter(contents.entries)
+        with (
+            ThreadPoolExecutor(os.cpu_count()) as pool,
+            progress(f"Decoding {title}", contents.count) as advance,
+        ):
+            while chunk := [*islice(entries, CHUNK)]:
+                slices = [chunk[start : start + SLICE] for start in range(0, len(chunk), SLICE)]
+                filling.add(
+                    chunk, pool.map(lambda part: [_attempt(entry.image, size) for entry in part], slices)
+                )
+                advance(len(chunk))
+        if not filling.hashes:
+            problems = filling.problems or [Problem("", None, "there is no image in it")]
+            raise refusal(str(origin.root), problems)
+        filling.finish()
+    return filling
+
+
+def _attempt(image: Image, size: int | None) -> Pixels | str:
+    """Decode, or say why not: a damaged file may raise anything."""
+    try:
+        return decode(image, size)
+    except Exception as error:
+        return str(error) or type(error).__name__
+
+
+class _Filling:
+    """Images on their way into `file`; the shape of all is that of the first good one."""
+
+    def __init__(self, file: BinaryIO, contents: Contents, channels: int) -> None:
+        self.file = file
+        self.channels, self.side = channels, 0
+        self.labelled = contents.labelled
+        self.classes = contents.classes if contents.labelled else ()
+        self.named = bool(self.classes)
+        self.labels: list[int] = []
+        self.hashes: list[bytes] = []
+        self.problems = [*contents.problems]
+        self.fingerprint = hashlib.sha256()
+
+    def add(self, chunk: list[Entry], decoded: Iterable[list[Pixels | str]]) -> None:
+        """Write the good images of a chunk, and note what is wrong with the others."""
+        images = (image for part in decoded for image in part)
+        kept = []
+        for entry, image in zip(chunk, images, strict=True):
+            reasons, label = [], 0
+            try:
+                pixels = self._fitted(image)
+            except ValueError as error:
+                reasons.append(str(error))
+            try:
+                label = class_index(entry.label, len(self.classes) or MOST_CLASSES) if self.labelled else 0
+            except ValueError as error:
+                reasons.append(str(error))
+            if reasons:
+                self.problems.append(Problem(entry.file, entry.index, "; ".join(reasons)))
+                continue
+            kept.append(pixels)
+            self.labels.append(label)
+            self.hashes.append(hashlib.sha256(pixels).digest())
+        if kept:
+            if not self.file.tell():
+                self._write_header(0)
+            block = np.stack(kept)
+            self.fingerprint.update(block)
+            self.file.write(block.data)
+
+    def _fitted(self, image: Pixels | str) -> Pixels:
+        if isinstance(image, str):
+            raise ValueError(image)
+        channels, side = image.shape[:2]
+        self.channels, self.side = self.channels or channels, self.side or side
+        if side != self.side:
+            raise ValueError(f"{side} x {side} pixels, where the first image has {self.side} x {self.side}")
+        if channels > self.channels:
+            raise _ColourAfterGrey
+        return image if channels == self.channels else np.repeat(image, self.channels, axis=0)
+
+    def _write_header(self, count: int) -> None:
+        shape = (count, self.channels, self.side, self.side)
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self.file, header)  # padded, so that the count can grow in place
+
+    def finish(self) -> None:
+        """Put the count into the header, name the classes and close the fingerprint."""
+        self.file.seek(0)
+        self._write_header(len(self.hashes))
+        _sync(self.file)
+        if self.labelled and not self.classes:
+            self.classes = tuple(str(index) for index in range(max(self.labels) + 1))
+        self.fingerprint.update(np.array(self.labels, "<i8") if self.labelled else b"")
+        shape = (len(self.hashes), self.channels, self.side, self.side)
+        self.fingerprint.update(json.dumps([shape, self.classes]).encode())
+
+    def meta(self) -> dict[str, Any]:
+        """Describe the folder; the digest does not depend on the order of the images, in which mirrors differ."""
+        pairs = zip(self.hashes, self.labels, strict=True)
+        shape = f"{self.channels}x{self.side}x{self.side}".encode()
+        digest = hashlib.sha256(shape + b"".join(sorted(pixels + b"%d" % label for pixels, label in pairs)))
+        return {
+            "labelled": self.labelled,
+            "classes": self.classes,
+            "named": self.named,
+            "fingerprint": self.fingerprint.hexdigest(),
+            "digest": digest.hexdigest(),
+            "duplicates": len(self.hashes) - len({*self.hashes}),
+            "problems": self.problems,
+        }
+
+
+def _sync(file: Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())

@@ -1,0 +1,144 @@
+"""Open a data set by name or path as read-only uint8 arrays."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from gander.data.decode import LARGEST, SMALLEST
+from gander.data.formats import SUFFIXES, find_origin
+from gander.data.names import NAMED, SHAPES
+from gander.data.origins import Pixels, refusal
+from gander.data.shapes import shapes_origin
+from gander.data.store import Stored, open_stored
+from gander.errors import DataError, did_you_mean
+
+SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class Images:
+    """A decoded data set.
+
+    Args:
+        pixels: (N, C, H, W) uint8, read-only and memory-mapped; C is 1 or 3, H equals W.
+        labels: (N,) int64, or None.
+        classes: the name of each class; () where there are no labels.
+        fingerprint: sha256 in hex of pixels, labels, shape and class names.
+        source: what was asked for, a name or a path.
+    """
+
+    pixels: Pixels
+    labels: npt.NDArray[np.int64] | None
+    classes: tuple[str, ...]
+    fingerprint: str
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @property
+    def size(self) -> int:
+        """Pixels a side."""
+        return self.pixels.shape[-1]
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for colour."""
+        return self.pixels.shape[1]
+
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Count the images of each class, (K,); empty where there are no labels."""
+        if self.labels is None:
+            return np.zeros(0, np.int64)
+        return np.bincount(self.labels, minlength=len(self.classes))
+
+    def only(self, class_index: int) -> Images:
+        """Keep the images of one class, with their labels and all class names.
+
+        Raises: DataError where no image has that label.
+        """
+        chosen = np.zeros(0) if self.labels is None else np.flatnonzero(self.labels == class_index)
+        if self.labels is None or not len(chosen):
+            raise DataError(f"{self.source}: no image of class {class_index}; labels: {_span(self)}")
+        fingerprint = hashlib.sha256(f"{self.fingerprint} class {class_index}".encode()).hexdigest()
+        return replace(self, pixels=self.pixels[chosen], labels=self.labels[chosen], fingerprint=fingerprint)
+
+
+def _span(images: Images) -> str:
+    return f"0..{len(images.classes) - 1}" if images.classes else "there are none"
+
+
+def open_images(
+    source: str = "", path: str = "", size: int | None = None, split: str = "train", skip_bad: bool = False
+) -> Images:
+    """Open a data set; the first time it is downloaded, where it is a name, and decoded.
+
+    Args:
+        source: a name (shapes, cifar10, mnist, fashion-mnist) or a path.
+        path: where to read instead of downloading.
+        size: pixels a side; crops to the centred square and resizes. None leaves images as they are.
+        split: train or test; data on disk that names no splits is read whole for both.
+        skip_bad: go on without images and labels that cannot be used.
+
+    Raises: DataError, listing every bad image and label found in one pass; StorageError.
+    """
+    stored = find_stored(source, path, size, split)
+    if stored.problems and not skip_bad:
+        hint = "data.size=32 where sizes differ; data.skip_bad=true leaves the bad ones out"
+        raise refusal(path or source, stored.problems, hint)
+    return as_images(stored, source or path)
+
+
+def as_images(stored: Stored, source: str) -> Images:
+    """Give what a folder of the store holds, good images only."""
+    return Images(stored.pixels, stored.labels, stored.classes, stored.fingerprint, source)
+
+
+def find_stored(source: str, path: str, size: int | None, split: str) -> Stored:
+    """Open a data set in the store, good images only, with the problems of the others beside them.
+
+    Raises: DataError where there is no such data, or no image of it can be used.
+    """
+    if size is not None and not SMALLEST <= size <= LARGEST:
+        raise DataError(f"data.size = {size}: allowed are {SMALLEST} to {LARGEST} pixels a side")
+    if split not in SPLITS:
+        raise DataError(f'split "{split}": allowed are {" and ".join(SPLITS)}{did_you_mean(split, SPLITS)}')
+    named = NAMED.get(source)
+    if not path and source == SHAPES:
+        return open_stored(shapes_origin(split), size, source)
+    if not path and named:
+        raise NotImplementedError
+    place = path or source
+    if not path and not _is_path(source):
+        names = (SHAPES, *NAMED)
+        given = f'no data set is called "{source}"' if source else "no data set is named"
+        raise DataError(
+            f"{given}; allowed: {', '.join(names)}, or a path{did_you_mean(source, names)}",
+            hint="data=shapes, or data.path=FOLDER",
+        )
+    stored = open_stored(find_origin(Path(place).expanduser(), split), size, place)
+    return _renamed(stored, named.classes) if named else stored
+
+
+def _renamed(stored: Stored, classes: tuple[str, ...]) -> Stored:
+    """Name the classes of files that only number them."""
+    if stored.labels is None or stored.named or len(stored.classes) > len(classes):
+        return stored
+    fingerprint = hashlib.sha256("\n".join([stored.fingerprint, *classes]).encode()).hexdigest()
+    return replace(stored, classes=classes, fingerprint=fingerprint)
+
+
+def _is_path(source: str) -> bool:
+    """Tell a path from a mistyped name."""
+    return bool(source) and (
+        Path(source).expanduser().exists()
+        or os.sep in source
+        or source.startswith("~")
+        or source.endswith(SUFFIXES)
+    )

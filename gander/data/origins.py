@@ -1,0 +1,84 @@
+"""What a reader of any format hands to the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from gander.errors import DataError
+
+Pixels = npt.NDArray[np.uint8]
+"""Values 0..255; the shape is said where it is used."""
+
+Image = bytes | Pixels | Callable[[], bytes]
+"""An encoded file, pixels (H, W) or (H, W, C), or what reads an encoded file when it is called."""
+
+SHOWN = 20
+
+
+class Entry(NamedTuple):
+    """One image and its label as they were found; `label` is whatever stood there."""
+
+    file: str
+    index: int | None
+    image: Image
+    label: object
+
+
+class Problem(NamedTuple):
+    """Why one image, one label or one file cannot be used."""
+
+    file: str
+    index: int | None
+    reason: str
+
+    def __str__(self) -> str:
+        place = self.file if self.index is None else f"{self.file}[{self.index}]"
+        return f"{place}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Everything in a data set, read as it is asked for.
+
+    Args:
+        classes: the names that the files carry; () where they carry none.
+        count: how many entries are expected, for the progress line; None where that is not known.
+        problems: what is wrong with files as a whole.
+    """
+
+    entries: Iterable[Entry]
+    labelled: bool
+    classes: tuple[str, ...] = ()
+    count: int | None = None
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a data set comes from.
+
+    Args:
+        root: the folder that file names are relative to.
+        files: what the content depends on; empty for a data set that is drawn.
+        kind: format, split and version; with the files it decides the content.
+    """
+
+    root: Path
+    files: tuple[Path, ...]
+    kind: str
+    read: Callable[[], Contents]
+
+
+def refusal(place: str, problems: Iterable[Problem], hint: str = "") -> DataError:
+    """Make the error that lists the first problems and counts the rest."""
+    found = [*problems]
+    lines = [f"{place}: {problem}" for problem in found[:SHOWN]]
+    if len(found) > SHOWN:
+        lines.append(f"and {len(found) - SHOWN:,} more")
+    return DataError(*lines, hint=hint)

@@ -1,0 +1,182 @@
+"""The store: data sets decoded once into uint8 arrays in a cache, keyed by content and shared by runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gander.data.filling import fill
+from gander.data.origins import Origin, Pixels, Problem
+from gander.errors import StorageError
+
+VERSION = 1
+"""Raised when the same files would decode to other pixels."""
+
+ABANDONED_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A folder of the store, opened.
+
+    Args:
+        named: whether the files name their classes; elsewhere the names are numbers.
+        digest: a hash of images and labels that does not depend on their order.
+        duplicates: how many images repeat the pixels of another.
+        problems: what could not be stored, and why.
+    """
+
+    folder: Path
+    pixels: Pixels
+    labels: npt.NDArray[np.int64] | None
+    classes: tuple[str, ...]
+    named: bool
+    fingerprint: str
+    digest: str
+    duplicates: int
+    problems: tuple[Problem, ...]
+
+
+def cache_folder() -> Path:
+    """Give the folder of the store and of downloads; the environment variable GANDER_CACHE moves it."""
+    if chosen := os.environ.get("GANDER_CACHE"):
+        return Path(chosen).expanduser()
+    import pooch
+
+    return Path(pooch.os_cache("gander"))
+
+
+def open_stored(origin: Origin, size: int | None, title: str) -> Stored:
+    """Open a data set from the store, after decoding it into the store where it is not there.
+
+    An index by path, size and time of change spares hashing the files again.
+
+    Raises: DataError where no image can be used; StorageError where the cache cannot be written.
+    """
+    settings = (VERSION, origin.kind, size)
+    with _storage_errors():
+        index = cache_folder() / "index" / _key(settings, str(origin.root.resolve()), _stats(origin))
+        if index.exists() and (stored := _load(_place(index.read_text()))):
+            return stored
+        key = _key(settings, _hashes(origin))
+        folder = _place(key)
+        with locked(folder.with_suffix(".lock")):
+            if not (stored := _load(folder)):
+                _replace(folder, origin, size, title)
+                stored = _load(folder)
+        if stored is None:
+            raise StorageError(
+                f"{folder}: what was just written cannot be read back; the disk may be failing"
+            )
+        _write_index(index, key)
+    return stored
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Let one process at a time past; a lock ends with the process that holds it."""
+    import fcntl
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _storage_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        hint = "GANDER_CACHE=FOLDER before the command moves the cache to a place with room"
+        place = error.filename or cache_folder()
+        raise StorageError(
+            f"{place}: {error.strerror or error}, while filling the cache", hint=hint
+        ) from error
+
+
+def _place(key: str) -> Path:
+    return cache_folder() / "images" / key
+
+
+def _key(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _stats(origin: Origin) -> list[tuple[str, int, int]]:
+    stats = ((file, file.stat()) for file in origin.files)
+    return [(str(file.relative_to(origin.root)), stat.st_size, stat.st_mtime_ns) for file, stat in stats]
+
+
+def _hashes(origin: Origin) -> list[tuple[str, str]]:
+    hashes = []
+    for path in origin.files:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        hashes.append((str(path.relative_to(origin.root)), digest))
+    return hashes
+
+
+def _load(folder: Path) -> Stored | None:
+    """Open a folder of the store; None where it is absent or damaged."""
+    try:
+        meta = json.loads((folder / "meta.json").read_text())
+        pixels = np.load(folder / "pixels.npy", mmap_mode="r")
+        labels = np.load(folder / "labels.npy") if meta["labelled"] else None
+        return Stored(
+            folder=folder,
+            pixels=pixels,
+            labels=labels,
+            classes=tuple(meta["classes"]),
+            named=meta["named"],
+            fingerprint=meta["fingerprint"],
+            digest=meta["digest"],
+            duplicates=meta["duplicates"],
+            problems=tuple(Problem(*problem) for problem in meta["problems"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _replace(folder: Path, origin: Origin, size: int | None, title: str) -> None:
+    """Fill a temporary folder and rename it into place, so that nobody ever sees half of it."""
+    for left in folder.parent.glob("filling-*"):
+        if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
+    prefix, parent = "filling-", folder.parent
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True) as temporary:
+        whole = Path(temporary) / "whole"
+        fill(whole, origin, size, title)
+        sync_folder(whole)
+        shutil.rmtree(folder, ignore_errors=True)  # only a damaged one can be there
+        os.rename(whole, folder)
+    sync_folder(folder.parent)
+
+
+def _write_index(index: Path, key: str) -> None:
+    index.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=index.parent)
+    with os.fdopen(handle, "w") as file:
+        file.write(key)
+    os.replace(name, index)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder outlast a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
