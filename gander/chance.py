@@ -52,3 +52,11 @@ class Dropout(nn.Module):
             return values
         kept = rand(*values.shape, device=values.device) >= self.rate
         return values * kept.to(values.dtype) / (1 - self.rate)
+
+
+def mean_of_all(value: Tensor) -> Tensor:
+    """Average a value over the processes; the same tensor where there is one."""
+    if world_size() > 1:
+        dist.all_reduce(value)
+        value /= world_size()
+    return value

@@ -80,5 +80,3 @@ class Clock:
 def crossed(every: int, before: int, after: int) -> bool:
     """Tell whether a multiple of `every` lies in (before, after]; 0 means never."""
     return every > 0 and before // every != after // every
-
-

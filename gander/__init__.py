@@ -1,0 +1,36 @@
+"""Train GANs on small images, look hard at what happens, and say what it means.
+
+The names below are loaded when first used, so that `import gander` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gander.generate.load import load
+    from gander.generate.sample import sample
+    from gander.recipe import Recipe, load_recipe
+    from gander.run import Run
+    from gander.train.loop import resume, train
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Recipe": "gander.recipe",
+    "Run": "gander.run",
+    "load": "gander.generate.load",
+    "load_recipe": "gander.recipe",
+    "resume": "gander.train.loop",
+    "sample": "gander.generate.sample",
+    "train": "gander.train.loop",
+}
+
+__all__ = ["Recipe", "Run", "__version__", "load", "load_recipe", "resume", "sample", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gander' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,144 @@
+"""What every net is made of: activations, batch norms, and the shapes that nets agree on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+import torch.distributed as dist
+import torch.distributed.nn.functional as dist_functional
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gander.chance import world_size
+
+Activation = Literal["relu", "leaky_relu", "elu", "silu", "tanh", "sigmoid", "linear"]
+
+
+@dataclass(frozen=True)
+class ImageShape:
+    """What a data set asks of the nets."""
+
+    channels: int
+    size: int
+    num_classes: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.channels} x {self.size} x {self.size}"
+
+
+class Look(NamedTuple):
+    """What a discriminator says of images."""
+
+    score: Tensor  # (N,), higher is more real; a logit for the logistic losses
+    classes: Tensor | None = None  # (N, K) class logits, where it has a class head
+
+
+class Generator(nn.Module):
+    """Latents (N, Z) and labels (N,) in, images (N, C, H, W) in [low, high] out.
+
+    `num_classes` is 0 for a net that takes no labels.
+    """
+
+    low = -1.0
+    high = 1.0
+
+    def __init__(self, latent_dim: int, num_classes: int) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+        self.num_classes = num_classes
+
+
+def activation(name: Activation, slope: float = 0.2) -> nn.Module:
+    """Make an activation by name; `slope` is LeakyReLU's."""
+    return {
+        "relu": lambda: nn.ReLU(inplace=True),
+        "leaky_relu": lambda: nn.LeakyReLU(slope, inplace=True),
+        "elu": nn.ELU,
+        "silu": nn.SiLU,
+        "tanh": nn.Tanh,
+        "sigmoid": nn.Sigmoid,
+        "linear": nn.Identity,
+    }[name]()
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch norm over the global batch: with several processes the statistics are theirs together.
+
+    `momentum` is the share of the old running statistics that is kept, as in the papers (0.9); torch's own
+    momentum is one minus that.
+
+    Source: Ioffe & Szegedy 2015.
+    """
+
+    def __init__(self, channels: int, momentum: float = 0.9, affine: bool = True) -> None:
+        super().__init__(channels, momentum=1 - momentum, affine=affine)
+        self.num_batches_tracked: Tensor | None = None  # nothing reads it, so it is not state
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Normalise (N, C, H, W)."""
+        if not self.training or world_size() == 1:
+            return super().forward(maps)
+        count = maps.numel() // maps.shape[1] * world_size()
+        sums = torch.stack([maps.sum((0, 2, 3)), maps.square().sum((0, 2, 3))]) / count
+        mean, mean_square = dist_functional.all_reduce(sums, op=dist.ReduceOp.SUM)  # type: ignore[no-untyped-call]
+        variance = mean_square - mean.square()
+        with torch.no_grad():
+            share = self.momentum or 0.0
+            assert self.running_mean is not None
+            assert self.running_var is not None
+            self.running_mean.lerp_(mean, share)
+            self.running_var.lerp_(variance * count / (count - 1), share)
+        scale = torch.rsqrt(variance + self.eps)
+        shift = -mean * scale
+        if self.affine:
+            scale, shift = scale * self.weight, shift * self.weight + self.bias
+        return maps * scale[:, None, None] + shift[:, None, None]
+
+
+class ClassBatchNorm(nn.Module):
+    """Batch norm whose gain and bias are linear in a per-image condition.
+
+    Source: Dumoulin et al. 2017; De Vries et al. 2017; as used by Miyato & Koyama 2018, Brock et al. 2018.
+    """
+
+    def __init__(self, channels: int, condition_dim: int) -> None:
+        super().__init__()
+        self.norm = BatchNorm(channels, affine=False)
+        self.gain = nn.Linear(condition_dim, channels, bias=False)
+        self.bias = nn.Linear(condition_dim, channels, bias=False)
+
+    def forward(self, maps: Tensor, condition: Tensor) -> Tensor:
+        """Normalise (N, C, H, W) by the batch, then scale and shift by what `condition` (N, D) says."""
+        gain = 1 + self.gain(condition)[:, :, None, None]
+        return self.norm(maps) * gain + self.bias(condition)[:, :, None, None]
+
+
+def one_hot(labels: Tensor, num_classes: int, like: Tensor) -> Tensor:
+    """Give labels (N,) as rows (N, K) of the same kind of number as `like`."""
+    return F.one_hot(labels, num_classes).to(like.dtype)
+
+
+class Head(nn.Module):
+    """Turn features (N, D) into a score, with a class head or a projection where the net has labels.
+
+    Source: projection, Miyato & Koyama 2018; class head, Odena et al. 2017.
+    """
+
+    def __init__(
+        self, features: int, labels: Literal["ignored", "head", "projected"], num_classes: int
+    ) -> None:
+        super().__init__()
+        self.score = nn.Linear(features, 1)
+        self.classes = nn.Linear(features, num_classes) if labels == "head" else None
+        self.embedding = nn.Embedding(num_classes, features) if labels == "projected" else None
+        if self.embedding is not None:  # so that a projection starts as small as the score it joins
+            nn.init.normal_(self.embedding.weight, std=features**-0.5)
+
+    def forward(self, features: Tensor, labels: Tensor | None) -> Look:
+        """Judge (N, D)."""
+        score = self.score(features).squeeze(1)
+        if self.embedding is not None:
+            score = score + (self.embedding(labels) * features).sum(1)
+        return Look(score, None if self.classes is None else self.classes(features))

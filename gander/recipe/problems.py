@@ -1,0 +1,106 @@
+"""What is wrong with a recipe, in one line a problem that a person can act on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from gander.errors import did_you_mean, nearest
+from gander.patch import show_patch
+from gander.recipe.catalogue import kind_of, models_in, setting_names
+
+_Loc = tuple[int | str, ...]
+
+
+def problem_lines(error: ValidationError, data: dict[str, Any], model: type[BaseModel]) -> list[str]:
+    """Tell each problem of `data` as: where = value: what is allowed; the nearest name."""
+    lines = []
+    for fault in error.errors(include_url=False):
+        path = _path(fault["loc"], data, missing=fault["type"] == "missing")
+        if fault["type"] == "value_error" and not fault["loc"]:
+            lines += str(fault["ctx"]["error"]).split("\n")
+        else:
+            lines.append(_line(path, fault, model))
+    return [*dict.fromkeys(lines)]
+
+
+def _line(path: str, fault: Any, model: type[BaseModel]) -> str:
+    given = f"{path} = {_short(fault['input'])}" if path else "the recipe"
+    match fault["type"]:
+        case "extra_forbidden":
+            return _unknown_setting(path, fault, model)
+        case "missing":
+            return f"{path} is missing"
+        case "union_tag_invalid":
+            tag, allowed = str(fault["ctx"]["tag"]), re.findall(r"'(.*?)'", fault["ctx"]["expected_tags"])
+            return f"{path}.kind = {_short(tag)}: allowed are {', '.join(allowed)}{did_you_mean(tag, allowed)}"
+        case "union_tag_not_found":
+            return f'{given}: no kind is given; write {{ kind = "..." }}'
+        case "literal_error":
+            allowed = re.findall(r"'(.*?)'", fault["ctx"]["expected"])
+            meant = did_you_mean(str(fault["input"]), allowed)
+            return f"{given}: allowed are {', '.join(allowed)}{meant}"
+        case "value_error":
+            return f"{given}: {fault['ctx']['error']}"
+        case "model_type" | "dict_type" | "model_attributes_type":
+            return f"{given}: must be a table, {{ setting = value, ... }}"
+        case "tuple_type":
+            return f"{given}: must be a list, [ ... ]"
+        case _:
+            says = re.sub(r"^Input should be", "must be", fault["msg"])
+            return f"{given}: {says[:1].lower()}{says[1:]}"
+
+
+def _unknown_setting(path: str, fault: Any, model: type[BaseModel]) -> str:
+    *_, key = fault["loc"]
+    table = path.rpartition(".")[0]
+    names = sorted({name for part in _models_at(fault["loc"][:-1], model) for name in setting_names(part)})
+    match = nearest(str(key), names)
+    right = f"{table}.{match}" if table else match
+    typed = "" if isinstance(fault["input"], dict) else f", as in {show_patch({str(right): fault['input']})[:80]}"
+    meant = f'; did you mean "{match}"{typed}?' if match else ""
+    return (
+        f"{path} = {_short(fault['input'])}: {table or 'a recipe'} has no such setting; "
+        f"it has: {', '.join(names)}{meant}"
+    )
+
+
+def _models_at(loc: _Loc, model: type[BaseModel]) -> Sequence[type[BaseModel]]:
+    here = [model]
+    for part in loc:
+        fields = [
+            field
+            for at in here
+            for name, field in at.model_fields.items()
+            if part in (name, field.alias) and part != "kind"
+        ]
+        if fields:
+            here = [found for field in fields for found in models_in(field.rebuild_annotation())]
+        elif isinstance(part, str):
+            here = [at for at in here if kind_of(at) == part] or here
+    return here
+
+
+def _path(loc: _Loc, data: Any, missing: bool) -> str:
+    """Write where a fault is as a patch would say it, without pydantic's union tags."""
+    words: list[str] = []
+    here = data
+    for depth, part in enumerate(loc):
+        if isinstance(here, dict) and part in here:
+            words.append(str(part))
+            here = here[part]
+        elif isinstance(here, list | tuple) and isinstance(part, int) and part < len(here):
+            here = here[part]
+            kinds = [entry.get("kind") for entry in [here] if isinstance(entry, dict)]
+            words.append(str(kinds[0]) if kinds and kinds[0] and words[:1] != ["generator"] else str(part))
+        elif missing and depth == len(loc) - 1:
+            words.append(str(part))
+    return ".".join(words)
+
+
+def _short(value: Any) -> str:
+    text = str(value).lower() if isinstance(value, bool) else repr(value).replace("'", '"')
+    return text if len(text) <= 60 else text[:57] + "..."

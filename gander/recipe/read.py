@@ -1,0 +1,144 @@
+"""Reading recipes: shipped ones by name, others by path; extending one another; patched."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from gander.errors import RecipeError, did_you_mean
+from gander.patch import Patch, apply_patch
+from gander.recipe.problems import problem_lines
+from gander.recipe.schema import Recipe
+
+_LARGEST_FILE = 1 << 20
+_EITHER = (("train", "images", "epochs"),)  # settings of a table that replace each other
+
+
+def recipe_names() -> list[str]:
+    """Name the shipped recipes."""
+    files = resources.files("gander").joinpath("recipes").iterdir()
+    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+
+
+def recipe_text(name: str) -> str:
+    """Give the text of a shipped recipe or of a file, comments and all.
+
+    Raises: RecipeError where there is none of that name, or it cannot be read.
+    """
+    names = recipe_names()
+    if name in names:
+        return resources.files("gander").joinpath("recipes", f"{name}.toml").read_text("utf-8")
+    if not name.endswith(".toml"):
+        raise RecipeError(
+            f'no recipe is called "{name}"; there are: {", ".join(names)}{did_you_mean(name, names)}',
+            hint="gander recipes, or the path of a .toml file",
+        )
+    try:
+        with Path(name).open("rb") as file:
+            content = file.read(_LARGEST_FILE + 1)
+        if len(content) > _LARGEST_FILE:
+            raise RecipeError(f"{name}: over 1 MiB, which is no recipe")
+        return content.decode("utf-8")
+    except OSError as error:
+        raise RecipeError(f"{name}: cannot be read: {error.strerror}", hint="gander recipes") from None
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{name}: is not UTF-8 text at byte {error.start}") from None
+
+
+def load_recipe(name: str, patch: Mapping[str, Any] | Sequence[str] = ()) -> Recipe:
+    """Read a recipe by shipped name or path, with what it extends, and make the edits of a patch.
+
+    Args:
+        name: a name that `gander recipes` lists, or the path of a .toml file.
+        patch: `{"train.batch": 32}`, or texts as on the command line: `["train.batch=32"]`.
+    Raises: RecipeError, one line a problem.
+    """
+    from gander.patch import parse_patch
+
+    edits: Patch = dict(patch) if isinstance(patch, Mapping) else parse_patch(patch)
+    tree = _extended(name, ())
+    try:
+        return build_recipe(_edit(tree, edits))
+    except RecipeError as error:
+        lines = [f"{_shown(name)}: {problem}" for problem in error.problems]
+        shipped = name if name in recipe_names() else "quickstart"
+        raise RecipeError(*lines, hint=error.hint or f"gander recipes {shipped}") from None
+
+
+def parse_recipe(text: str, where: str) -> dict[str, Any]:
+    """Read TOML text into plain data; RecipeError with line and column where it is not TOML."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{where}: is not TOML: {error}") from None
+    except (RecursionError, ValueError):
+        raise RecipeError(f"{where}: is not a recipe: it is nested too deep, or a number is too long") from None
+
+
+def build_recipe(tree: Mapping[str, Any]) -> Recipe:
+    """Check plain data and make the recipe; RecipeError, one line a problem."""
+    try:
+        return Recipe.model_validate(dict(tree))
+    except ValidationError as error:
+        raise RecipeError(*problem_lines(error, dict(tree), Recipe)) from None
+    except RecursionError:
+        raise RecipeError("the recipe is nested too deep") from None
+
+
+def _extended(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
+    if name in seen:
+        raise RecipeError(f"{_shown(name)}: extends itself: {' -> '.join([*seen, name])}")
+    tree = parse_recipe(recipe_text(name), _shown(name))
+    base = tree.pop("extends", None)
+    if base is None:
+        return tree
+    if not isinstance(base, str):
+        raise RecipeError(f'{_shown(name)}: extends = {base!r}: write one name, as in extends = "quickstart"')
+    if base.endswith(".toml") and name.endswith(".toml"):
+        base = str(Path(name).parent / base)
+    return _merge(_extended(base, (*seen, name)), tree)
+
+
+def _merge(base: dict[str, Any], over: Mapping[str, Any], table: str = "") -> dict[str, Any]:
+    """Lay tables over tables; a table of another kind, a list or a value replaces what was there."""
+    merged = {key: value for key, value in base.items() if not _replaced(table, key, over)}
+    for key, value in over.items():
+        old = merged.get(key)
+        same_kind = isinstance(old, dict) and isinstance(value, dict) and _same_kind(old, value)
+        merged[key] = _merge(old, value, key) if same_kind else value  # type: ignore[arg-type]
+    return merged
+
+
+def _edit(tree: Mapping[str, Any], patch: Patch) -> dict[str, Any]:
+    said: dict[str, dict[str, Any]] = {}
+    for path in patch:
+        table, _, key = path.rpartition(".")
+        said.setdefault(table, {})[key] = True
+    freed = {
+        table: {key: value for key, value in values.items() if not _replaced(table, key, said.get(table, {}))}
+        if isinstance(values, dict)
+        else values
+        for table, values in tree.items()
+    }
+    return apply_patch(freed, patch)
+
+
+def _replaced(table: str, key: str, over: Mapping[str, Any]) -> bool:
+    """Tell whether the other way to say a setting is said: `train.images` replaces `train.epochs`."""
+    return any(
+        table == where and key in pair and key not in over and any(other in over for other in pair)
+        for where, *pair in _EITHER
+    )
+
+
+def _same_kind(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    return "kind" not in new or old.get("kind") == new["kind"]
+
+
+def _shown(name: str) -> str:
+    return name if name.endswith(".toml") else f"recipe {name}"

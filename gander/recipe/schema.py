@@ -1,0 +1,179 @@
+"""The recipe: the whole description of a training run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from gander.nets import AnyDiscriminator, AnyGenerator
+from gander.nets.average import AnyAverage, Latest
+from gander.nets.rewires import Rewires
+from gander.schedule import Scalar, Settings, Share, within
+from gander.techniques.latents import AnyLatents, Normal
+from gander.techniques.objectives import AnyObjective, NonSaturating
+from gander.techniques.penalties import Penalties
+from gander.techniques.slots import Separable
+from gander.techniques.views import Views
+
+Images = Annotated[int, Field(ge=0, le=10**12, description="real images shown to the discriminator")]
+Rate = Annotated[Scalar, within(0, 1)]
+
+
+class Data(Settings):
+    """What is learned: a name (downloaded once), or a path to what is on disk.
+
+    With both, `path` is read and nothing is downloaded. `size` makes images square: centre crop, then resize.
+    """
+
+    source: str = Field(default="", max_length=1000)
+    path: str = Field(default="", max_length=4000)
+    size: int | None = Field(default=None, ge=8, le=128, description="pixels a side")
+    mirror: bool = Field(default=False, description="flip half of the images left to right")
+
+
+class Train(Settings):
+    """How long, in what portions, and how fast.
+
+    An epoch is as many steps as whole batches fit into the data set. `d_update = "separate"` updates D twice a
+    step: on half a batch of real images, then on half a batch of fakes.
+    """
+
+    images: Images | None = Field(default=None, ge=1)
+    epochs: float | None = Field(default=None, gt=0, le=1e6)
+    batch: int = Field(default=64, ge=2, le=65_536, description="images, over all processes")
+    d_steps: int = Field(default=1, ge=1, le=100)
+    d_update: Literal["joint", "separate"] = "joint"
+    g_lr: Rate = 2e-4
+    d_lr: Rate = 2e-4
+    beta1: float = Field(default=0.5, ge=0, lt=1)
+    beta2: Share = 0.999
+    per_class: bool = Field(default=False, description="one GAN a class, one after another")
+
+
+class Every(Settings):
+    """How often, in images; 0 is never, except for the last time at the end."""
+
+    log: Images = 2_560
+    samples: Images = 50_000
+    save: Images = 50_000
+    keep: int = Field(default=2, ge=2, le=10_000, description="newest checkpoints kept")
+
+
+class Samples(Settings):
+    """The contact sheet of fixed latents; with labels it has a row a class."""
+
+    rows: int = Field(default=10, ge=1, le=100)
+    columns: int = Field(default=10, ge=1, le=100)
+
+
+class Engine(Settings):
+    """What it runs on; `auto` picks what is there."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    threads: int = Field(default=0, ge=0, le=1024, description="0: all cores this process may use")
+
+
+def _spell_out(key: str) -> BeforeValidator:
+    """Let a name alone stand for a table: `data = "cifar10"`, `objective = "hinge"`."""
+    return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
+
+
+class Rewiring(Settings):
+    """What is done to each net beside building it."""
+
+    generator: Rewires = ()
+    discriminator: Rewires = ()
+
+
+class Recipe(Settings):
+    """A whole training run; equal recipes on equal data give equal weights on one machine's CPU."""
+
+    title: str = Field(default="", max_length=200)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    data: Annotated[Data, _spell_out("source")] = Data(source="shapes")
+    latents: Annotated[AnyLatents, _spell_out("kind")] = Normal()
+    generator: AnyGenerator
+    discriminator: AnyDiscriminator
+    rewires: Rewiring = Rewiring()
+    objective: Annotated[AnyObjective, _spell_out("kind")] = NonSaturating()
+    penalties: Penalties = ()
+    views: Views = ()
+    average: Annotated[AnyAverage, _spell_out("kind")] = Latest()
+    train: Train
+    every: Every = Every()
+    samples: Samples = Samples()
+    engine: Engine = Engine()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        problems = [*self._length_problems(), *self._label_problems(), *self._update_problems()]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _length_problems(self) -> list[str]:
+        if (self.train.images is None) == (self.train.epochs is None):
+            return ["train: give one of train.images and train.epochs, for example train.images=200000"]
+        return []
+
+    def _label_problems(self) -> list[str]:
+        kinds = [penalty.kind for penalty in self.penalties]
+        problems = [
+            f"penalties: {kind} stands twice; give it once" for kind in {*kinds} if kinds.count(kind) > 1
+        ]
+        classifies = "auxiliary_classifier" in kinds
+        if classifies and self.discriminator.labels != "head":
+            problems.append(
+                f'discriminator.labels = "{self.discriminator.labels}": auxiliary_classifier needs a class head; '
+                'set discriminator.labels="head"'
+            )
+        if self.discriminator.labels == "head" and not classifies:
+            problems.append(
+                'discriminator.labels = "head": nothing trains the head; add { kind = "auxiliary_classifier" } to '
+                "penalties"
+            )
+        if self.train.per_class and self.uses_labels:
+            problems.append(
+                'train.per_class = true: each net sees one class; set generator.labels and discriminator.labels to '
+                '"ignored"'
+            )
+        return problems
+
+    def _update_problems(self) -> list[str]:
+        if self.train.d_update == "joint":
+            return []
+        problems = []
+        if not isinstance(self.objective, Separable):
+            problems.append(
+                f'train.d_update = "separate": {self.objective.kind} compares real with fake in one update; '
+                'set train.d_update="joint"'
+            )
+        problems += [
+            f'train.d_update = "separate": {penalty.kind} looks at real and fake together; '
+            'set train.d_update="joint"'
+            for penalty in self.penalties
+            if len(penalty.looks) == 2
+        ]
+        if self.train.batch % 2:
+            problems.append(f"train.batch = {self.train.batch}: half-batches need an even number")
+        return problems
+
+    @property
+    def uses_labels(self) -> bool:
+        """Tell whether any net takes labels."""
+        return self.generator.labels != "ignored" or self.discriminator.labels != "ignored"
+
+    @property
+    def shown_per_step(self) -> int:
+        """Give how many real images one step shows to D."""
+        share = 2 if self.train.d_update == "separate" else 1
+        return self.train.d_steps * self.train.batch // share
+
+    def steps_for(self, dataset_size: int, stages: int = 1) -> int:
+        """Give the steps of one training on this many images, where the run is `stages` trainings in all."""
+        if self.train.images is not None:
+            return max(1, -(-self.train.images // (self.shown_per_step * stages)))
+        assert self.train.epochs is not None
+        return max(1, round(self.train.epochs * max(1, dataset_size // self.train.batch)))

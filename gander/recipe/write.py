@@ -1,0 +1,13 @@
+"""Writing recipes: the resolved form that every run stores."""
+
+from __future__ import annotations
+
+import tomli_w
+
+from gander.recipe.schema import Recipe
+
+
+def recipe_toml(recipe: Recipe) -> str:
+    """Write a recipe with every setting it has, so that it can be read back to an equal one."""
+    tree = recipe.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return tomli_w.dumps(tree)

@@ -1,0 +1,235 @@
+"""The run directory: its file names, its readers, and the one writer of each file."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gander.errors import RunInUseError, StorageError, UsageError, did_you_mean
+from gander.history import History, read_rows
+
+
+
+def runs_root() -> Path:
+    """Give the folder that holds runs: $GANDER_RUNS, or runs/ here."""
+    return Path(os.environ.get("GANDER_RUNS", "runs"))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training on disk; it is all that looking at a training needs."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def recipe_file(self) -> Path:
+        """The resolved recipe, with every setting."""
+        return self.path / "recipe.toml"
+
+    @property
+    def env_file(self) -> Path:
+        """Versions, device, threads, data fingerprint."""
+        return self.path / "env.json"
+
+    @property
+    def log_file(self) -> Path:
+        """One object a line: losses, scores, speed by images shown."""
+        return self.path / "log.jsonl"
+
+    @property
+    def reals_file(self) -> Path:
+        """A contact sheet of real images."""
+        return self.path / "reals.png"
+
+    @property
+    def curves_file(self) -> Path:
+        """The loss and score curves as a picture."""
+        return self.path / "curves.png"
+
+    @property
+    def checkpoints(self) -> Path:
+        """One folder a checkpoint, named by images shown."""
+        return self.path / "checkpoints"
+
+    @property
+    def generator_file(self) -> Path:
+        """The averaged generator's weights, written with every checkpoint."""
+        return self.path / "generator.safetensors"
+
+    def sheet_file(self, images: int) -> Path:
+        """Give the name of the contact sheet made after so many images."""
+        return self.path / "samples" / f"images-{images:012d}.png"
+
+    def sheets(self) -> list[Path]:
+        """List the contact sheets, oldest first."""
+        return sorted((self.path / "samples").glob("images-*.png"))
+
+    def env(self) -> dict[str, Any]:
+        """Read what the run was started with."""
+        read: dict[str, Any] = json.loads(self.env_file.read_text("utf-8"))
+        return read
+
+    def history(self) -> History:
+        """Read the log as columns."""
+        return History(read_rows(self.log_file) if self.log_file.exists() else [])
+
+
+def create_run(path: Path | None, recipe_name: str, recipe_toml: str, env: Mapping[str, Any]) -> Run:
+    """Make a run directory, whole from the first moment it can be seen.
+
+    Args:
+        path: where; None picks the next free `runs/NAME-N`.
+        recipe_name: what the run is called after.
+        recipe_toml: the resolved recipe.
+        env: what it is started with.
+    Raises: UsageError where the place is taken, StorageError where it cannot be written.
+    """
+    stem = re.sub(r"[^A-Za-z0-9._-]", "-", Path(recipe_name).name.removesuffix(".toml")).strip(".-") or "run"
+    for count in range(1, 1_000_000):
+        goal = path or runs_root() / f"{stem}-{count}"
+        if path is None and goal.exists():
+            continue
+        try:
+            return _create(goal, recipe_toml, env)
+        except FileExistsError:
+            if path is not None:
+                raise UsageError(
+                    f'--run "{path}": is already there, and nothing is overwritten',
+                    hint=f"gander resume {path}, or another --run",
+                ) from None
+        except OSError as error:
+            raise storage_error(error, goal) from None
+    raise StorageError(f"{runs_root()}: holds a million runs of {stem}")
+
+
+def _create(goal: Path, recipe_toml: str, env: Mapping[str, Any]) -> Run:
+    if goal.exists() and not (goal.is_dir() and not any(goal.iterdir())):
+        raise FileExistsError(goal)
+    draft = goal.with_name(f".{goal.name}-{os.getpid()}.draft")
+    try:
+        (draft / "samples").mkdir(parents=True)
+        (draft / "checkpoints").mkdir()
+        write_whole(draft / "recipe.toml", recipe_toml.encode())
+        write_whole(draft / "env.json", json.dumps(env, indent=2).encode() + b"\n")
+        draft.rename(goal)  # takes the place of an empty folder, and of nothing else
+        sync_folder(goal.parent)
+    except OSError as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        if goal.exists():
+            raise FileExistsError(goal) from error
+        raise
+    return Run(goal)
+
+
+def find_run(name: str) -> Run:
+    """Find a run by path, by name under the runs folder, or the newest by `@last`.
+
+    Raises: UsageError with the nearest name.
+    """
+    if name == "@last":
+        newest = list_runs()
+        if not newest:
+            raise UsageError(f'"@last": there is no run in {runs_root()} yet', hint="gander train quickstart")
+        return newest[0]
+    for path in (Path(name), runs_root() / name):
+        if (path / "recipe.toml").is_file():
+            return Run(path)
+    names = [run.name for run in list_runs()]
+    held = f"{runs_root()} holds: {', '.join(names[:8])}" if names else f"{runs_root()} holds none"
+    raise UsageError(f'no run is called "{name}"; {held}{did_you_mean(name, names)}', hint="gander runs")
+
+
+def list_runs() -> list[Run]:
+    """List the runs in the runs folder, newest first."""
+    found = [Run(file.parent) for file in runs_root().glob("*/recipe.toml") if file.parent.name[0] != "."]
+    return sorted(found, key=lambda run: (run.recipe_file.stat().st_mtime, run.name), reverse=True)
+
+
+@contextmanager
+def writing(run: Run) -> Iterator[None]:
+    """Hold a run for writing; the kernel lets go of it however the process ends.
+
+    Raises: RunInUseError with the holder's process number.
+    """
+    try:
+        file = (run.path / ".lock").open("a+")
+    except OSError as error:
+        raise storage_error(error, run.path) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise RunInUseError(
+                f"{run.path}: process {file.read().strip() or 'unknown'} is training it now",
+                hint="wait for it, or stop it with: kill -INT and its number",
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def append_row(path: Path, row: Mapping[str, Any]) -> None:
+    """Add one line to a log, in one write."""
+    line = json.dumps(row, allow_nan=False).encode() + b"\n"
+    with path.open("ab", buffering=0) as file:
+        file.write(line)
+
+
+def cut_rows(path: Path, rows: int) -> None:
+    """Keep the first `rows` lines of a log and drop what was written after them, in one step."""
+    if path.exists():
+        lines = path.read_bytes().splitlines(keepends=True)
+        if len(lines) != rows:
+            write_whole(path, b"".join(lines[:rows]))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all, also after a power cut."""
+    draft = path.with_name(f".{path.name}-{os.getpid()}.draft")
+    try:
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def storage_error(error: OSError, path: Path) -> StorageError:
+    """Say what the disk refused, where, and how much room is left."""
+    room = ""
+    for folder in (path, *path.parents):
+        if folder.exists():
+            room = f"; {shutil.disk_usage(folder).free / 2**20:,.0f} MiB are free there"
+            break
+    return StorageError(
+        f"{path}: cannot be written: {error.strerror or error}{room}",
+        hint="free some room or give another place, then gander resume RUN",
+    )
