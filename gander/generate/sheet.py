@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from gander.errors import StorageError, UsageError
+from gander.errors import UsageError
+from gander.run import storage_error, write_whole
 
 _GAP = 2
 _BACKGROUND, _INK = 232, 48
@@ -62,19 +62,13 @@ def _fitting_scale(height: int, width: int) -> int:
 
 
 def save_png(image: Image.Image, path: Path) -> None:
-    """Write a picture so that a reader, or a power cut, finds all of it or none; equal pixels, equal bytes.
+    """Write a picture whole or not at all; equal pixels give equal bytes.
 
     Raises: StorageError where the disk refuses.
     """
     encoded = io.BytesIO()
     image.save(encoded, format="PNG", compress_level=6)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with unfinished.open("wb") as file:
-            file.write(encoded.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
+        write_whole(path, encoded.getvalue())
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise StorageError(f"{path}: the picture cannot be written ({error.strerror})") from error
+        raise storage_error(error, path) from None

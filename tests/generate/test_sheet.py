@@ -75,5 +75,5 @@ def test_a_saved_sheet_is_whole_equal_byte_for_byte_and_alone(tmp_path):
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
-    with pytest.raises(StorageError, match=r"absent/a\.png: the picture cannot be written"):
+    with pytest.raises(StorageError, match=r"absent/a\.png: cannot be written"):
         save_png(contact_sheet(numbered(1), 1), tmp_path / "absent" / "a.png")
