@@ -36,7 +36,8 @@ fix: $(DEVELOPER_STAMP)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	  echo "gander needs Python 3.11 or newer, and \"$(PYTHON)\" is $$($(PYTHON) --version 2>&1 | tail -n 1)." \
+	  found=$$($(PYTHON) -c 'import platform; print(platform.python_version())' 2>/dev/null || echo "not there"); \
+	  echo "gander needs Python 3.11 or newer, and $(PYTHON) is $$found." \
 	    "Try: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
