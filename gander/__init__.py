@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gander.generate.sample import sample
     from gander.recipe import Recipe, load_recipe
     from gander.run import Run
-    from gander.train.loop import resume, train
+    from gander.training.loop import resume, train
 
 __version__ = "0.1.0"
 
@@ -22,9 +22,9 @@ _HOMES = {
     "Run": "gander.run",
     "load": "gander.generate.load",
     "load_recipe": "gander.recipe",
-    "resume": "gander.train.loop",
+    "resume": "gander.training.loop",
     "sample": "gander.generate.sample",
-    "train": "gander.train.loop",
+    "train": "gander.training.loop",
 }
 
 __all__ = ["Recipe", "Run", "__version__", "load", "load_recipe", "resume", "sample", "train"]

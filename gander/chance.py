@@ -5,19 +5,40 @@ Every process holds the same random streams, draws for the global batch and keep
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 
+_alone: ContextVar[bool] = ContextVar("alone", default=False)
+
+
 def rank() -> int:
     """Give this process's place among its peers, from 0."""
-    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+    return dist.get_rank() if _joined() else 0
 
 
 def world_size() -> int:
-    """Give the count of processes that share the run."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    """Give the count of processes that share the work at hand."""
+    return dist.get_world_size() if _joined() else 1
+
+
+def _joined() -> bool:
+    return not _alone.get() and dist.is_available() and dist.is_initialized()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Do what is inside as if this process were the only one; the others need not come along."""
+    before = _alone.set(True)
+    try:
+        yield
+    finally:
+        _alone.reset(before)
 
 
 def own_rows(whole: Tensor) -> Tensor:

@@ -215,7 +215,8 @@ class StackDiscriminator(Stack):
         front, shape = _build(self, self.front, shape, "discriminator.front")
         layers, shape = _build(self, self.layers, shape, "discriminator.layers")
         return _Judging(
-            nn.Sequential(*front, *layers, nn.Flatten()), Head(math.prod(shape), self.labels, image.num_classes)
+            nn.Sequential(*front, *layers, nn.Flatten()),
+            Head(math.prod(shape), self.labels, image.num_classes),
         )
 
 

@@ -36,7 +36,9 @@ def _line(path: str, fault: Any, model: type[BaseModel]) -> str:
             return f"{path} is missing"
         case "union_tag_invalid":
             tag, allowed = str(fault["ctx"]["tag"]), re.findall(r"'(.*?)'", fault["ctx"]["expected_tags"])
-            return f"{path}.kind = {_short(tag)}: allowed are {', '.join(allowed)}{did_you_mean(tag, allowed)}"
+            return (
+                f"{path}.kind = {_short(tag)}: allowed are {', '.join(allowed)}{did_you_mean(tag, allowed)}"
+            )
         case "union_tag_not_found":
             return f'{given}: no kind is given; write {{ kind = "..." }}'
         case "literal_error":
@@ -60,7 +62,9 @@ def _unknown_setting(path: str, fault: Any, model: type[BaseModel]) -> str:
     names = sorted({name for part in _models_at(fault["loc"][:-1], model) for name in setting_names(part)})
     match = nearest(str(key), names)
     right = f"{table}.{match}" if table else match
-    typed = "" if isinstance(fault["input"], dict) else f", as in {show_patch({str(right): fault['input']})[:80]}"
+    typed = (
+        "" if isinstance(fault["input"], dict) else f", as in {show_patch({str(right): fault['input']})[:80]}"
+    )
     meant = f'; did you mean "{match}"{typed}?' if match else ""
     return (
         f"{path} = {_short(fault['input'])}: {table or 'a recipe'} has no such setting; "

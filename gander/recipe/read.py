@@ -77,7 +77,9 @@ def parse_recipe(text: str, where: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{where}: is not TOML: {error}") from None
     except (RecursionError, ValueError):
-        raise RecipeError(f"{where}: is not a recipe: it is nested too deep, or a number is too long") from None
+        raise RecipeError(
+            f"{where}: is not a recipe: it is nested too deep, or a number is too long"
+        ) from None
 
 
 def build_recipe(tree: Mapping[str, Any]) -> Recipe:

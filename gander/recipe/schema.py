@@ -136,7 +136,7 @@ class Recipe(Settings):
             )
         if self.train.per_class and self.uses_labels:
             problems.append(
-                'train.per_class = true: each net sees one class; set generator.labels and discriminator.labels to '
+                "train.per_class = true: each net sees one class; set generator.labels and discriminator.labels to "
                 '"ignored"'
             )
         return problems

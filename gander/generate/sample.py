@@ -1,0 +1,77 @@
+"""Pictures of what a generator makes: contact sheets and latent walks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from gander.errors import UsageError
+from gander.generate.load import Sampler, load
+from gander.generate.sheet import contact_sheet
+from gander.run import Run
+
+_MOST = 10_000
+
+
+def sample(
+    run: str | Path | Run, n: int = 100, classes: tuple[str, ...] = (), seed: int = 0, columns: int = 0
+) -> Image.Image:
+    """Draw a contact sheet of n fresh images.
+
+    A generator with classes gets a row a class, or the rows asked for; `columns` 0 picks a near-square sheet.
+
+    Raises: UsageError where n or a class does not fit, CheckpointError where the run holds no generator.
+    """
+    sampler = load(run)
+    if not 1 <= n <= _MOST:
+        raise UsageError(f"n = {n}: a contact sheet takes 1 to {_MOST:,} images", hint="-n 100")
+    latents = sampler.draw(n, seed)
+    if not sampler.conditional:
+        for name in classes:
+            sampler.label(name)
+        return _sheet(sampler, latents, None, columns or max(1, round(n**0.5)), ())
+    rows = [sampler.label(name) for name in classes] or [*range(sampler.generator.num_classes)]
+    columns = columns or -(-n // len(rows))
+    labels = torch.tensor([rows[place // columns % len(rows)] for place in range(n)])
+    names = [sampler.classes[int(label)] for label in labels[::columns]]
+    return _sheet(sampler, latents, labels, columns, tuple(names))
+
+
+def walk(
+    run: str | Path | Run, rows: int = 8, classes: tuple[str, ...] = (), seed: int = 0, steps: int = 12
+) -> Image.Image:
+    """Draw latent walks, one a row, from one latent to another along the great circle between them.
+
+    Raises: UsageError where a class does not fit, CheckpointError where the run holds no generator.
+    """
+    sampler = load(run)
+    named = [sampler.label(name) for name in classes]
+    if sampler.conditional:
+        named = named or [*range(sampler.generator.num_classes)]
+        rows = len(named)
+    if not 1 <= rows <= _MOST // steps:
+        raise UsageError(f"n = {rows}: a sheet takes 1 to {_MOST // steps} walks", hint="-n 8")
+    ends = sampler.draw(2 * rows, seed).view(2, rows, -1)
+    latents = torch.stack([slerp(ends[0], ends[1], step / (steps - 1)) for step in range(steps)], 1)
+    labels = torch.tensor(named).repeat_interleave(steps) if sampler.conditional else None
+    names = tuple(sampler.classes[label] for label in named)
+    return _sheet(sampler, latents.flatten(0, 1), labels, steps, names)
+
+
+def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:
+    """Go from start to end (N, Z) along the great circle, so that normal latents keep their length.
+
+    Source: White 2016, section 2.
+    """
+    cosine = torch.cosine_similarity(start, end, dim=1).clamp(-1 + 1e-7, 1 - 1e-7)
+    angle = cosine.acos()[:, None]
+    return (torch.sin((1 - share) * angle) * start + torch.sin(share * angle) * end) / torch.sin(angle)
+
+
+def _sheet(
+    sampler: Sampler, latents: Tensor, labels: Tensor | None, columns: int, names: tuple[str, ...]
+) -> Image.Image:
+    return contact_sheet(sampler.images(latents, labels).numpy(), columns, row_names=names)

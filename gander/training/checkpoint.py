@@ -1,0 +1,137 @@
+"""Checkpoints that are whole or not there: draft folder, fsync, sha256 manifest, rename."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from torch import Tensor
+
+from gander.engine.guard import first_bad
+from gander.errors import CheckpointError, NumericsError
+from gander.run import Run, storage_error, sync_folder
+
+_TENSORS, _PROGRESS, _MANIFEST = "state.safetensors", "progress.json", "manifest.json"
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was read and found whole."""
+
+    tensors: dict[str, Tensor]
+    progress: dict[str, Any]
+
+
+def save_checkpoint(
+    run: Run, images: int, tensors: Mapping[str, Tensor], progress: Mapping[str, Any], keep: int
+) -> Path:
+    """Write a checkpoint, then drop the oldest beyond the `keep` newest.
+
+    Raises: NumericsError where a tensor is not finite (nothing is written), StorageError where the disk refuses
+    (what was there stays).
+    """
+    bad = first_bad(tensors)
+    if bad:
+        raise NumericsError(f"after {images:,} images: {bad} is not finite, so it is not saved")
+    folder = run.checkpoints / f"images-{images:012d}"
+    contents = {
+        _TENSORS: safetensors.torch.save(dict(tensors)),
+        _PROGRESS: json.dumps({"format": _FORMAT, **progress}, indent=2).encode() + b"\n",
+    }
+    listed = {name: {"bytes": len(data), "sha256": _sha256(data)} for name, data in contents.items()}
+    contents[_MANIFEST] = json.dumps(listed, indent=2).encode() + b"\n"
+    if _holds(folder, contents):
+        return folder
+    draft = run.checkpoints / f".draft-{os.getpid()}"
+    try:
+        for debris in run.checkpoints.glob(".*-*"):  # of a process that was killed here; the run is ours now
+            shutil.rmtree(debris, ignore_errors=True)
+        draft.mkdir(parents=True)
+        for name, data in contents.items():
+            _write(draft / name, data)
+        sync_folder(draft)
+        if folder.exists():  # of the same moment, but damaged or from other threads
+            folder.rename(run.checkpoints / f".replaced-{folder.name}")
+        draft.rename(folder)
+        sync_folder(run.checkpoints)
+        _prune(run, keep)
+    except OSError as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise storage_error(error, folder) from None
+    return folder
+
+
+def newest_checkpoint(run: Run) -> tuple[Checkpoint | None, list[str]]:
+    """Read the newest whole checkpoint; also say which newer ones are damaged, and how.
+
+    A run that never saved has none. Raises: CheckpointError where all there are are damaged.
+    """
+    skipped: list[str] = []
+    for folder in sorted(run.checkpoints.glob("images-*"), reverse=True):
+        contents = _contents(folder)
+        if isinstance(contents, dict):
+            progress = json.loads(contents[_PROGRESS])
+            if progress["format"] != _FORMAT:
+                raise CheckpointError(
+                    f"{folder}: has format {progress['format']}; this version reads {_FORMAT}"
+                )
+            return Checkpoint(safetensors.torch.load(contents[_TENSORS]), progress), skipped
+        skipped.append(f"{folder}: is damaged ({contents}), so it is not used")
+    if skipped:
+        raise CheckpointError(
+            *skipped, f"{run.path}: no usable checkpoint is left", hint="train anew with another --run"
+        )
+    return None, skipped
+
+
+def _contents(folder: Path) -> dict[str, bytes] | str:
+    """Read the files of a checkpoint, or say in words what is wrong with it."""
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_bytes())
+        contents = {name: (folder / name).read_bytes() for name in (_TENSORS, _PROGRESS)}
+        for name, data in contents.items():
+            if len(data) != manifest[name]["bytes"]:
+                return f"{name} has {len(data):,} bytes of {manifest[name]['bytes']:,}"
+            if _sha256(data) != manifest[name]["sha256"]:
+                return f"{name} has not the sha256 it was written with"
+        return contents
+    except OSError as error:
+        return f"{Path(error.filename or folder).name}: {error.strerror}"
+    except (ValueError, KeyError, TypeError):
+        return f"{_MANIFEST} cannot be read"
+
+
+def _holds(folder: Path, contents: Mapping[str, bytes]) -> bool:
+    try:
+        return all((folder / name).read_bytes() == data for name, data in contents.items())
+    except OSError:
+        return False
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _prune(run: Run, keep: int) -> None:
+    """Drop what is older than the `keep` newest whole checkpoints; a damaged one does not count as kept."""
+    good = 0
+    for folder in sorted(run.checkpoints.glob("images-*"), reverse=True):
+        if good >= keep:
+            shutil.rmtree(folder, ignore_errors=True)
+        elif not isinstance(_contents(folder), str):
+            good += 1
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,190 @@
+"""A whole run: start or resume, step, and the chores between the steps."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from gander.chance import rank, world_size
+from gander.data.images import Images, open_images
+from gander.engine.distributed import agree, any_of_all, first_then_others, process_group
+from gander.engine.machine import choose_machine, wants_cuda
+from gander.errors import DataError, Interrupted, RecipeError
+from gander.recipe import Recipe, build_recipe, parse_recipe, recipe_toml
+from gander.run import Run, create_run, cut_rows, storage_error, writing
+from gander.training.session import Session
+
+
+class Watcher(Protocol):
+    """Who is told how a run goes; only in the first process."""
+
+    def started(self, run: Run, images: int, total: int, notes: list[str]) -> None:
+        """Hear that the first step comes next; `images` are done already."""
+
+    def stepped(self, images: int) -> None:
+        """Hear that a step ended."""
+
+    def logged(self, row: dict[str, Any]) -> None:
+        """Hear a row of the log."""
+
+
+class Unwatched:
+    """Tell nobody."""
+
+    def started(self, run: Run, images: int, total: int, notes: list[str]) -> None:
+        """Ignore it."""
+
+    def stepped(self, images: int) -> None:
+        """Ignore it."""
+
+    def logged(self, row: dict[str, Any]) -> None:
+        """Ignore it."""
+
+
+def train(
+    recipe: Recipe, run: str | Path | None = None, watcher: Watcher | None = None, name: str = "run"
+) -> Run:
+    """Train from the start into a new run directory.
+
+    Args:
+        recipe: what to train.
+        run: the new directory; None picks the next free `runs/NAME-N`.
+        watcher: who is told of the progress.
+        name: what the run is called after.
+    Raises: Interrupted (state saved) on SIGINT and SIGTERM; any GanderError.
+    """
+    with process_group(wants_cuda(recipe.engine)):
+        machine = choose_machine(recipe.engine)
+        recipe = _anchored(recipe)
+        images = _open(recipe)
+        session = Session(recipe, images, machine)  # before anything is written: the nets must fit the data
+        env = machine.describe() | {
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "data": {
+                "source": images.source,
+                "fingerprint": images.fingerprint,
+                "images": len(images),
+                "channels": images.channels,
+                "size": images.size,
+                "classes": list(images.classes),
+            },
+        }
+        created = None
+        if rank() == 0:
+            created = create_run(Path(run) if run else None, name, recipe_toml(recipe), env)
+        return _go_on(Run(agree(created and created.path)), session, watcher, [])
+
+
+def resume(run: Run, watcher: Watcher | None = None) -> Run:
+    """Go on exactly where a run stopped, from its newest whole checkpoint.
+
+    Raises: CheckpointError where no checkpoint is usable, DataError where the data changed; else as `train`.
+    """
+    recipe = build_recipe(parse_recipe(run.recipe_file.read_text("utf-8"), str(run.recipe_file)))
+    with process_group(wants_cuda(recipe.engine)):
+        env = run.env()
+        machine = choose_machine(recipe.engine, env["threads"] if env["processes"] == world_size() else 0)
+        images = _open(recipe)
+        if images.fingerprint != env["data"]["fingerprint"]:
+            raise DataError(
+                f"{images.source}: is not the data this run began with (fingerprint {images.fingerprint[:12]}, "
+                f"then {env['data']['fingerprint'][:12]})",
+                hint="put the data back, or train anew",
+            )
+        notes = [
+            f"not bit-identical from here on: {key} was {env[key]}, is {now}"
+            for key, now in machine.describe().items()
+            if key in ("torch", "device_name", "precision", "threads", "processes") and env[key] != now
+        ]
+        return _go_on(run, Session(recipe, images, machine), watcher, notes)
+
+
+def _go_on(run: Run, session: Session, watcher: Watcher | None, notes: list[str]) -> Run:
+    watching = watcher if watcher is not None and rank() == 0 else Unwatched()
+    with _held(run), _signals() as asked:
+        try:
+            notes = notes + session.restore(run)
+            if rank() == 0:
+                cut_rows(run.log_file, session.log_rows)
+                if not run.reals_file.exists():
+                    session.draw_reals(run)
+            watching.started(run, session.images_done, session.images_total, notes)
+            for row in session.steps(run):
+                watching.stepped(session.images_done)
+                if row:
+                    watching.logged(row)
+                if any_of_all(bool(asked)) and not session.finished:
+                    session.save(run)
+                    number = asked[0] if asked else signal.SIGTERM
+                    raise Interrupted(
+                        number,
+                        f"stopped by {signal.Signals(number).name} after {session.images_done:,} images; "
+                        "the state is saved",
+                        hint=f"gander resume {run.path}",
+                    )
+        except OSError as error:
+            raise storage_error(error, run.path) from None
+    return run
+
+
+@contextmanager
+def _held(run: Run) -> Iterator[None]:
+    if rank() == 0:
+        with writing(run):
+            yield
+    else:
+        yield
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Note SIGINT and SIGTERM instead of dying of them; a second one ends the process at once."""
+    asked: list[int] = []
+
+    def note(number: int, _: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _open(recipe: Recipe) -> Images:
+    data = recipe.data
+    images: Images = first_then_others(lambda: open_images(data.source, data.path, data.size))
+    if (recipe.uses_labels or recipe.train.per_class) and images.labels is None:
+        raise RecipeError(
+            f"{images.source}: has no labels, which this recipe's nets use",
+            hint='generator.labels=ignored discriminator.labels=ignored "penalties=[]", or data with labels',
+        )
+    if recipe.train.batch % (2 * world_size() if recipe.train.d_update == "separate" else world_size()):
+        raise RecipeError(
+            f"train.batch = {recipe.train.batch}: must be a multiple of the {world_size()} processes, "
+            "and of twice that with separate D updates"
+        )
+    return images
+
+
+def _anchored(recipe: Recipe) -> Recipe:
+    """Make the data's path absolute, so that the run can be resumed from anywhere."""
+    data = recipe.data
+    if data.path:
+        data = data.model_copy(update={"path": str(Path(data.path).expanduser().absolute())})
+    elif (
+        data.source and Path(data.source).expanduser().exists() and ("/" in data.source or "." in data.source)
+    ):
+        data = data.model_copy(update={"source": "", "path": str(Path(data.source).expanduser().absolute())})
+    return recipe.model_copy(update={"data": data})
