@@ -28,7 +28,7 @@ ROWS = (
     "recipe",
     "engine",
     "metrics generate",
-    "train",
+    "training",
     "doctor launch",
     "study",
     "report dash",
