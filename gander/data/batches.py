@@ -51,7 +51,7 @@ class Batches:
 
         Each pass over the data has its own order. `count` is over all processes, which share it equally.
 
-        Returns: float32 (count / processes, C, H, W) in [low, high]; labels (count / processes,) int64 or None.
+        Returns: images (N, C, H, W) float32 in [low, high]; labels (N,) int64, or None.
         """
         rows = count // chance.world_size()
         chosen, flipped = self._stretch(position + chance.rank() * rows, rows)
@@ -80,8 +80,8 @@ class Batches:
             here = min(count, len(order) - start)
             parts.append((order[start : start + here], flips[start : start + here]))
             position, count = position + here, count - here
-        orders, flips = zip(*parts, strict=True)
-        return np.concatenate(orders), np.concatenate(flips)
+        chosen, flipped = zip(*parts, strict=True)
+        return np.concatenate(chosen), np.concatenate(flipped)
 
     def _draw_pass(self, number: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         size = len(self.images)

@@ -47,7 +47,7 @@ def _read(encoded: bytes, size: int | None) -> Pixels:
     if not encoded:
         raise ValueError("empty, zero bytes")
     try:
-        picture = PIL.Image.open(io.BytesIO(encoded), formats=FORMATS)
+        picture: PIL.Image.Image = PIL.Image.open(io.BytesIO(encoded), formats=FORMATS)
     except PIL.UnidentifiedImageError:
         raise ValueError(f"not an image of a kind that is read ({', '.join(FORMATS)})") from None
     width, height = picture.size
@@ -98,11 +98,7 @@ def class_index(label: object, classes: int) -> int:
         raise ValueError("no label")
     if isinstance(label, float | np.floating) and math.isnan(label):
         raise ValueError("the label is NaN")
-    if (
-        isinstance(label, bool | np.bool_)
-        or not isinstance(label, int | float | np.number)
-        or label != label // 1
-    ):
+    if not isinstance(label, int | float | np.integer | np.floating) or label != label // 1:
         raise ValueError(f"the label {label!r} is not a whole number")
     if not 0 <= label < classes:
         raise ValueError(f"the label {label} is outside 0..{classes - 1}")

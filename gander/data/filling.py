@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -60,8 +61,8 @@ def _fill(folder: Path, origin: Origin, size: int | None, title: str, channels: 
                 )
                 advance(len(chunk))
         if not filling.hashes:
-            problems = filling.problems or [Problem("", None, "there is no image in it")]
-            raise refusal(str(origin.root), problems)
+            problems = filling.problems or [Problem(title, None, "there is no image in it")]
+            raise refusal(title, problems)
         filling.finish()
     return filling
 
@@ -85,7 +86,7 @@ class _Filling:
         self.named = bool(self.classes)
         self.labels: list[int] = []
         self.hashes: list[bytes] = []
-        self.problems = [*contents.problems]
+        self.problems: list[Problem] = []
         self.fingerprint = hashlib.sha256()
 
     def add(self, chunk: list[Entry], decoded: Iterable[list[Pixels | str]]) -> None:
@@ -107,12 +108,12 @@ class _Filling:
                 continue
             kept.append(pixels)
             self.labels.append(label)
-            self.hashes.append(hashlib.sha256(pixels).digest())
+            self.hashes.append(hashlib.sha256(pixels.data).digest())
         if kept:
             if not self.file.tell():
                 self._write_header(0)
             block = np.stack(kept)
-            self.fingerprint.update(block)
+            self.fingerprint.update(block.data)
             self.file.write(block.data)
 
     def _fitted(self, image: Pixels | str) -> Pixels:
@@ -138,12 +139,12 @@ class _Filling:
         _sync(self.file)
         if self.labelled and not self.classes:
             self.classes = tuple(str(index) for index in range(max(self.labels) + 1))
-        self.fingerprint.update(np.array(self.labels, "<i8") if self.labelled else b"")
+        self.fingerprint.update(np.array(self.labels if self.labelled else [], "<i8").tobytes())
         shape = (len(self.hashes), self.channels, self.side, self.side)
         self.fingerprint.update(json.dumps([shape, self.classes]).encode())
 
     def meta(self) -> dict[str, Any]:
-        """Describe the folder; the digest does not depend on the order of the images, in which mirrors differ."""
+        """Describe the folder; mirrors differ in the order of images, so the digest does not depend on it."""
         pairs = zip(self.hashes, self.labels, strict=True)
         shape = f"{self.channels}x{self.side}x{self.side}".encode()
         digest = hashlib.sha256(shape + b"".join(sorted(pixels + b"%d" % label for pixels, label in pairs)))
@@ -154,7 +155,7 @@ class _Filling:
             "fingerprint": self.fingerprint.hexdigest(),
             "digest": digest.hexdigest(),
             "duplicates": len(self.hashes) - len({*self.hashes}),
-            "problems": self.problems,
+            "problems": [astuple(problem) for problem in self.problems],
         }
 
 

@@ -45,12 +45,12 @@ class Images:
     @property
     def size(self) -> int:
         """Pixels a side."""
-        return self.pixels.shape[-1]
+        return int(self.pixels.shape[-1])
 
     @property
     def channels(self) -> int:
         """1 for grey, 3 for colour."""
-        return self.pixels.shape[1]
+        return int(self.pixels.shape[1])
 
     def counts(self) -> npt.NDArray[np.int64]:
         """Count the images of each class, (K,); empty where there are no labels."""
@@ -113,7 +113,9 @@ def find_stored(source: str, path: str, size: int | None, split: str) -> Stored:
     if not path and source == SHAPES:
         return open_stored(shapes_origin(split), size, source)
     if not path and named:
-        raise NotImplementedError
+        from gander.data.download import open_named  # requests takes long to import
+
+        return _renamed(open_named(named, split, size), named.classes)
     place = path or source
     if not path and not _is_path(source):
         names = (SHAPES, *NAMED)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +18,11 @@ Image = bytes | Pixels | Callable[[], bytes]
 """An encoded file, pixels (H, W) or (H, W, C), or what reads an encoded file when it is called."""
 
 SHOWN = 20
+"""Problems that an error lists before it only counts."""
 
 
-class Entry(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Entry:
     """One image and its label as they were found; `label` is whatever stood there."""
 
     file: str
@@ -30,7 +31,8 @@ class Entry(NamedTuple):
     label: object
 
 
-class Problem(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Problem:
     """Why one image, one label or one file cannot be used."""
 
     file: str
@@ -49,14 +51,12 @@ class Contents:
     Args:
         classes: the names that the files carry; () where they carry none.
         count: how many entries are expected, for the progress line; None where that is not known.
-        problems: what is wrong with files as a whole.
     """
 
     entries: Iterable[Entry]
     labelled: bool
     classes: tuple[str, ...] = ()
     count: int | None = None
-    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,19 @@ class Origin:
     read: Callable[[], Contents]
 
 
+def unreadable(file: str, reason: str, index: int | None = None) -> Entry:
+    """Give an entry that says why a file, or what follows in it from `index` on, cannot be read."""
+
+    def read() -> bytes:
+        raise ValueError(reason)
+
+    return Entry(file, index, read, 0)
+
+
 def refusal(place: str, problems: Iterable[Problem], hint: str = "") -> DataError:
     """Make the error that lists the first problems and counts the rest."""
     found = [*problems]
-    lines = [f"{place}: {problem}" for problem in found[:SHOWN]]
+    lines = [f"{place}: {len(found):,} images, labels or files cannot be used:", *map(str, found[:SHOWN])]
     if len(found) > SHOWN:
         lines.append(f"and {len(found) - SHOWN:,} more")
     return DataError(*lines, hint=hint)

@@ -17,35 +17,53 @@ from gander.data.origins import Contents, Entry, Origin, Pixels
 
 SIDE = 32
 CLASSES = ("circle", "square", "triangle", "diamond", "star", "cross", "ring", "heart", "moon", "arrow")
-COLOURS = {
-    "red": (228, 26, 38),
-    "orange": (255, 138, 10),
-    "yellow": (255, 226, 20),
-    "green": (30, 178, 60),
-    "cyan": (20, 206, 232),
-    "blue": (36, 68, 232),
-    "purple": (146, 44, 206),
-    "pink": (255, 92, 180),
-}
+COLOURS = ("red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink")
+PAINTS = np.array(
+    [
+        (228, 26, 38),
+        (255, 138, 10),
+        (255, 226, 20),
+        (30, 178, 60),
+        (20, 206, 232),
+        (36, 68, 232),
+        (146, 44, 206),
+        (255, 92, 180),
+    ]
+)
 SIZES = (16, 19, 22)
 """Pixels across."""
 
-DULL = (
-    (38, 40, 48),
-    (60, 66, 78),
-    (86, 80, 74),
-    (98, 108, 104),
-    (122, 116, 128),
-    (146, 140, 126),
-    (170, 174, 176),
-    (206, 200, 188),
+GRID, STEP = 3, 3
+"""Places an axis, and pixels between them; a shape lies up to a pixel beside its place."""
+
+DULL = np.array(
+    [
+        (38, 40, 48),
+        (60, 66, 78),
+        (86, 80, 74),
+        (98, 108, 104),
+        (122, 116, 128),
+        (146, 140, 126),
+        (170, 174, 176),
+        (206, 200, 188),
+    ]
 )
+DEPTH = 20
+"""How far, in grey levels, a pattern may move the ground."""
+
+DRAWING = 2
+"""Raised when the same seed draws other pixels."""
+
 SPLITS = {"train": (20_000, 0), "test": (10_000, 1)}
 """Images and seed."""
 
-GRID, STEP, JITTER = 3, 3, 1
+DRAWS, CHUNK = 8, 500
 FINE = 8
-"""Samples a pixel and axis, for soft edges."""
+WHOLE = FINE * FINE
+"""Samples a pixel, for soft edges."""
+
+NEAR = 88.0
+"""A pixel further than this from a colour does not speak for it; no two colours are nearer each other."""
 
 Mask = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.float64]
@@ -62,53 +80,88 @@ class Factors(NamedTuple):
 
 
 def draw_shapes(count: int, seed: int) -> tuple[Pixels, Factors]:
-    """Draw images (N, 3, 32, 32); the first of a longer draw from the same seed are the same."""
-    draws = np.random.PCG64(seed).random_raw(count * 10).reshape(count, 10)
+    """Draw images (N, 3, 32, 32); a longer draw from the same seed begins with the same images."""
+    draws = np.random.PCG64(seed).random_raw(count * DRAWS).reshape(count, DRAWS)
 
     def draw(column: int, choices: int) -> Indices:
+        # the high bits modulo a small number: no version of numpy draws otherwise
         return (draws[:, column] >> np.uint64(11)).astype(np.int64) % choices
 
     label = np.arange(count) % len(CLASSES)
-    colour, size, position = draw(0, len(COLOURS)), draw(1, len(SIZES)), draw(2, GRID * GRID)
-    jitter = draw(3, 2 * JITTER + 1), draw(4, 2 * JITTER + 1)
-    row = position // GRID * STEP + jitter[0]
-    column = position % GRID * STEP + jitter[1]
-    masks = _masks()[label, size, row, column].astype(np.int32)[:, None]
-    ground = _grounds(draw(5, len(DULL)), draw(6, 41) - 20, draw(7, 6))
-    paint = np.array([*COLOURS.values()], np.int32)[colour][:, :, None, None]
-    steps = FINE * FINE
-    pixels = (paint * masks + ground * (steps - masks) + steps // 2) // steps
-    return pixels.astype(np.uint8), Factors(label, colour, size, position)
+    factors = Factors(label, draw(0, len(COLOURS)), draw(1, len(SIZES)), draw(2, GRID * GRID))
+    row = factors.position // GRID * STEP + draw(3, STEP)
+    column = factors.position % GRID * STEP + draw(4, STEP)
+    base, change, pattern = draw(5, len(DULL)), draw(6, 2 * DEPTH + 1) - DEPTH, draw(7, len(_patterns()))
+    pixels = np.empty((count, 3, SIDE, SIDE), np.uint8)
+    for start in range(0, count, CHUNK):
+        part = slice(start, start + CHUNK)
+        cover = _covers()[label[part], factors.size[part], row[part], column[part]].astype(np.uint16)[:, None]
+        ground = _grounds(base[part], change[part], pattern[part])
+        paint = PAINTS[factors.colour[part]].astype(np.uint16)[:, :, None, None]
+        pixels[part] = (paint * cover + ground * (WHOLE - cover) + WHOLE // 2) // WHOLE
+    return pixels, factors
 
 
-def _grounds(base: Indices, change: Indices, pattern: Indices) -> npt.NDArray[np.int32]:
-    """Dull grounds (N, 3, 32, 32): plain, two gradients, checker, two stripes; `change` is their depth."""
-    y, x = np.mgrid[:SIDE, :SIDE]
-    plain = np.zeros((SIDE, SIDE), int)
-    chequered = (x // 8 + y // 8) % 2 * 31
-    patterns = np.stack([plain, y, x, chequered, x // 8 % 2 * 31, y // 8 % 2 * 31]).astype(np.int32)
-    depth = change.astype(np.int32)[:, None, None] * patterns[pattern] // 31
-    ground = np.array(DULL, np.int32)[base][:, :, None, None] + depth[:, None]
-    return ground.clip(0, 255)
+def read_shapes(pixels: Pixels) -> Factors:
+    """Tell what images (N, 3, 32, 32) show, by the nearest template; exact for images as they are drawn.
+
+    The colour is the one that most pixels are near; how far each pixel goes from the border's mean colour
+    towards it is the cover, which is compared with every class, size and place.
+    """
+    templates = _covers().reshape(-1, SIDE * SIDE).astype(np.float32) / WHOLE
+    halves = np.square(templates).sum(1) / 2
+    paints = PAINTS.astype(np.float32)
+    best, colour = np.empty(len(pixels), np.int64), np.empty(len(pixels), np.int64)
+    for start in range(0, len(pixels), CHUNK):
+        part = slice(start, start + CHUNK)
+        colours = pixels[part].reshape(-1, 3, SIDE * SIDE).transpose(0, 2, 1).astype(np.float32)
+        squares = np.square(colours).sum(2, keepdims=True) - 2 * colours @ paints.T + np.square(paints).sum(1)
+        colour[part] = np.clip(1 - squares / NEAR**2, 0, 1).sum(1).argmax(1)
+        ground = colours[:, _border()].mean(1, keepdims=True)
+        way = paints[colour[part]][:, None] - ground
+        cover = ((colours - ground) * way).sum(2) / np.square(way).sum(2).clip(1)
+        best[part] = (cover.clip(0, 1) @ templates.T - halves).argmax(1)
+    label, size, row, column = np.unravel_index(best, _covers().shape[:4])
+    return Factors(label, colour, size, row // STEP * GRID + column // STEP)
+
+
+def _grounds(base: Indices, change: Indices, pattern: Indices) -> npt.NDArray[np.uint16]:
+    """Paint dull grounds (N, 3, 32, 32); `change` is how far a pattern moves them, in grey levels."""
+    depth = change[:, None, None] * _patterns()[pattern] // (SIDE - 1)
+    ground: npt.NDArray[np.uint16] = (
+        (DULL[base][:, :, None, None] + depth[:, None]).clip(0, 255).astype(np.uint16)
+    )
+    return ground
 
 
 @cache
-def _masks() -> npt.NDArray[np.uint8]:
-    """Cover of each pixel in FINE * FINE parts: (class, size, row, column, 32, 32)."""
-    places = (GRID - 1) * STEP + 2 * JITTER + 1
-    masks = np.zeros((len(CLASSES), len(SIZES), places, places, SIDE, SIDE), np.uint8)
-    samples = (np.arange(SIDE * FINE) + 0.5) / FINE
-    middle = SIDE / 2
-    for each, pixels in enumerate(SIZES):
-        axis = (samples - middle) / (pixels / 2)
-        x, y = np.meshgrid(axis, axis)
+def _patterns() -> Indices:
+    """Give plain, two gradients, a checker and two kinds of stripes, (6, 32, 32) in 0..31."""
+    y, x = np.mgrid[:SIDE, :SIDE]
+    return np.stack([x * 0, y, x, *((band // 8 % 2) * (SIDE - 1) for band in (x // 8 * 8 + y, x, y))])
+
+
+@cache
+def _border() -> Indices:
+    edge = np.ones((SIDE, SIDE), bool)
+    edge[1:-1, 1:-1] = False
+    return np.flatnonzero(edge)
+
+
+@cache
+def _covers() -> Pixels:
+    """Give how many of a pixel's samples each shape covers, (class, size, row, column, 32, 32)."""
+    places = GRID * STEP
+    covers = np.zeros((len(CLASSES), len(SIZES), places, places, SIDE, SIDE), np.uint8)
+    samples = (np.arange(SIDE * FINE) + 0.5) / FINE - SIDE / 2
+    for size, across in enumerate(SIZES):
+        x, y = np.meshgrid(samples / (across / 2), samples / (across / 2))
         for label, inside in enumerate(_insides(x, y)):
-            cover = inside.reshape(SIDE, FINE, SIDE, FINE).sum(axis=(1, 3)).astype(np.uint8)
-            for row in range(places):
-                for column in range(places):
-                    shift = row - places // 2, column - places // 2
-                    masks[label, each, row, column] = np.roll(cover, shift, axis=(0, 1))
-    return masks
+            cover = inside.reshape(SIDE, FINE, SIDE, FINE).sum(axis=(1, 3))
+            for row, column in np.ndindex(places, places):
+                shift = row - places // 2, column - places // 2
+                covers[label, size, row, column] = np.roll(cover, shift, axis=(0, 1))
+    return covers
 
 
 def _insides(x: Numbers, y: Numbers) -> list[Mask]:
@@ -117,7 +170,7 @@ def _insides(x: Numbers, y: Numbers) -> list[Mask]:
     circle = radius <= 1
     square = (abs(x) <= 0.86) & (abs(y) <= 0.86)
     triangle = (y <= 0.85) & (y >= 2 * abs(x) - 1)
-    diamond = abs(x) * 1.25 + abs(y) <= 1
+    diamond = abs(x) * 1.15 + abs(y) <= 1
     cross = ((abs(x) <= 0.32) & (abs(y) <= 0.96)) | ((abs(y) <= 0.32) & (abs(x) <= 0.96))
     ring = circle & (radius >= 0.3)
     tall = 1.15 * y - 0.1
@@ -129,13 +182,11 @@ def _insides(x: Numbers, y: Numbers) -> list[Mask]:
 
 
 def _star(x: Numbers, y: Numbers) -> Mask:
-    """Five points: inside at least four of the pentagram's five lines."""
-    normals = ((0.0, -1.0), (0.9510565, -0.3090170), (0.5877853, 0.8090170))
-    votes = np.zeros(x.shape, int)
-    for across, down in normals:
-        for side in (1, -1) if across else (1,):
-            votes += side * across * x + down * (y - 0.08) <= 0.36
-    return votes >= 4
+    """Draw five points: what lies within at least four of the five lines of a pentagram."""
+    normals = ((0.0, -1.0), (0.951, -0.309), (-0.951, -0.309), (0.588, 0.809), (-0.588, 0.809))
+    within = np.array([across * x + down * (y - 0.09) <= 0.33 for across, down in normals])
+    star: Mask = within.sum(axis=0) >= 4
+    return star
 
 
 def shapes_origin(split: str) -> Origin:
@@ -145,7 +196,7 @@ def shapes_origin(split: str) -> Origin:
     def read() -> Contents:
         return Contents(_entries(count, seed), True, CLASSES, count)
 
-    return Origin(Path("shapes"), (), f"shapes 1 {count} {seed}", read)
+    return Origin(Path("shapes"), (), f"shapes {DRAWING} {count} {seed}", read)
 
 
 def _entries(count: int, seed: int) -> Iterator[Entry]:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from gander.data.filling import fill
 from gander.data.origins import Origin, Pixels, Problem
-from gander.errors import StorageError
+from gander.errors import DataError, StorageError
 
 VERSION = 1
 """Raised when the same files would decode to other pixels."""
@@ -66,7 +66,7 @@ def open_stored(origin: Origin, size: int | None, title: str) -> Stored:
     Raises: DataError where no image can be used; StorageError where the cache cannot be written.
     """
     settings = (VERSION, origin.kind, size)
-    with _storage_errors():
+    with storage_errors():
         index = cache_folder() / "index" / _key(settings, str(origin.root.resolve()), _stats(origin))
         if index.exists() and (stored := _load(_place(index.read_text()))):
             return stored
@@ -96,10 +96,13 @@ def locked(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _storage_errors() -> Iterator[None]:
+def storage_errors() -> Iterator[None]:
+    """Say in one line what the disk refused: to read the data, or to write the cache."""
     try:
         yield
     except OSError as error:
+        if error.filename and not Path(error.filename).is_relative_to(cache_folder()):
+            raise DataError(f"{error.filename}: {error.strerror}") from error
         hint = "GANDER_CACHE=FOLDER before the command moves the cache to a place with room"
         place = error.filename or cache_folder()
         raise StorageError(

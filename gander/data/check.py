@@ -1,0 +1,100 @@
+"""Look over a data set: everything that is wrong with it, and its figures."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from gander.data.images import as_images, find_stored
+from gander.data.origins import Pixels, Problem
+
+CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What `gander data` says.
+
+    Args:
+        images: how many can be used.
+        counts: images of each class, by name.
+        means, deviations: of each channel, in 0..255.
+        duplicates: images that repeat the pixels of another.
+        store: the folder of the decoded images.
+        problems: every image, label or file that cannot be used.
+    """
+
+    source: str
+    split: str
+    images: int
+    size: int
+    channels: int
+    counts: dict[str, int]
+    means: tuple[float, ...]
+    deviations: tuple[float, ...]
+    duplicates: int
+    fingerprint: str
+    store: str
+    problems: tuple[Problem, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain data, for JSON."""
+        return asdict(self)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Give what each figure is, and the figure, for a person; without the problems."""
+        colour = "grey" if self.channels == 1 else "red, green, blue"
+        counts = ", ".join(f"{name} {count:,}" for name, count in self.counts.items())
+        return [
+            ("data", f"{self.source}, {self.split}"),
+            ("images", f"{self.images:,} of {self.size} x {self.size} pixels, {colour}"),
+            ("classes", counts or "no labels"),
+            ("channel means", _figures(self.means)),
+            ("deviations", _figures(self.deviations)),
+            ("duplicates", f"{self.duplicates:,}"),
+            ("fingerprint", self.fingerprint),
+            ("store", self.store),
+            ("problems", f"{len(self.problems):,}"),
+        ]
+
+
+def _figures(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.3f}" for value in values) + " of 255"
+
+
+def inspect_data(source: str = "", path: str = "", size: int | None = None, split: str = "train") -> Summary:
+    """Read a data set in one pass and sum it up, bad images and labels included.
+
+    Raises: DataError where there is no such data, or no image of it can be used.
+    """
+    stored = find_stored(source, path, size, split)
+    images = as_images(stored, path or source)
+    means, deviations = _moments(images.pixels)
+    return Summary(
+        source=images.source,
+        split=split,
+        images=len(images),
+        size=images.size,
+        channels=images.channels,
+        counts={name: int(count) for name, count in zip(images.classes, images.counts(), strict=True)},
+        means=means,
+        deviations=deviations,
+        duplicates=stored.duplicates,
+        fingerprint=images.fingerprint,
+        store=str(stored.folder),
+        problems=stored.problems,
+    )
+
+
+def _moments(pixels: Pixels) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Give mean and standard deviation of each channel, from exact counts of the 256 values."""
+    counts = np.zeros((pixels.shape[1], 256), np.int64)
+    for start in range(0, len(pixels), CHUNK):
+        for channel, values in enumerate(pixels[start : start + CHUNK].swapaxes(0, 1)):
+            counts[channel] += np.bincount(values.ravel(), minlength=256)
+    total, values = counts.sum(1), np.arange(256)
+    means = counts @ values / total
+    deviations = np.sqrt((counts @ values**2 / total - means**2).clip(0))
+    return tuple(means.tolist()), tuple(deviations.tolist())

@@ -1,0 +1,127 @@
+"""Download a named data set: from the first mirror that has it whole, going on where a download broke off."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+
+from gander.data.formats import FORMATS, find_origin
+from gander.data.names import Named
+from gander.data.progress import progress
+from gander.data.store import Stored, cache_folder, locked, open_stored, storage_errors
+from gander.errors import DataError
+
+BLOCK = 1 << 18
+TIMEOUT = (10.0, 60.0)
+"""Seconds until a connection, and between two blocks."""
+
+
+def open_named(named: Named, split: str, size: int | None) -> Stored:
+    """Open a public data set in the store, after downloading it where it is not there.
+
+    The decoded content is checked where it is known, before any resizing.
+
+    Raises: DataError, naming every mirror that was tried and what can be done without a network.
+    """
+    failures = []
+    here = {mirror: [_place(named, url) for url in mirror] for mirror in named.mirrors[split]}
+    for mirror, files in sorted(here.items(), key=lambda item: not all(file.exists() for file in item[1])):
+        try:
+            for url, file in zip(mirror, files, strict=True):
+                fetch(url, file, named.md5.get(file.name))
+            return _checked(named, split, size, files)
+        except DataError as error:
+            failures.append("; ".join(error.problems[:2]))
+    raise DataError(
+        f"{named.name}: cannot be downloaded. Tried:",
+        *failures,
+        f"Without a network, data.path reads: {FORMATS}",
+        hint="gander train NAME data.path=FOLDER",
+    )
+
+
+def _place(named: Named, url: str) -> Path:
+    address = urlsplit(url)
+    return cache_folder() / "downloads" / named.name / address.netloc / address.path.rpartition("/")[2]
+
+
+def _checked(named: Named, split: str, size: int | None, files: list[Path]) -> Stored:
+    origin = find_origin(files[0].parent, split)
+    wrong = ""
+    try:
+        stored = open_stored(origin, None, named.name)
+        if stored.problems:
+            wrong = str(stored.problems[0])
+        elif stored.digest != named.digests.get(split, stored.digest):
+            wrong = "these are not the images and labels that are published under this name"
+    except DataError as error:
+        wrong = str(error)
+    if wrong:
+        for file in files:
+            file.unlink()
+        raise DataError(f"{files[0].parent.name}: wrong content, deleted again: {wrong}")
+    return stored if size in (None, stored.pixels.shape[-1]) else open_stored(origin, size, named.name)
+
+
+def fetch(url: str, to: Path, md5: str | None = None) -> None:
+    """Download one file, unless it is there; what is half there is gone on with.
+
+    Raises: DataError where the file cannot be had, or is not the right one.
+    """
+    part = to.with_name(f"{to.name}.part")
+    with storage_errors(), locked(to.with_name(f"{to.name}.lock")):
+        if to.exists():
+            return
+        reached = -1
+        while True:
+            try:
+                _go_on(url, part)
+                break
+            except requests.RequestException as error:
+                size = part.stat().st_size if part.exists() else 0
+                if size <= reached:  # a mirror may break off as often as it likes, as long as it gets on
+                    raise DataError(f"{url}: {_reason(error)}") from error
+                reached = size
+        with part.open("rb") as file:
+            if md5 and hashlib.file_digest(file, "md5").hexdigest() != md5:
+                part.unlink()
+                raise DataError(f"{url}: wrong content, deleted again: its MD5 is not {md5}")
+        os.replace(part, to)
+
+
+def _go_on(url: str, part: Path) -> None:
+    """Ask for what is missing and append it; a server that sends the whole file starts it anew."""
+    start = part.stat().st_size if part.exists() else 0
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
+        span = answer.headers.get("Content-Range", "")
+        if answer.status_code == 416:
+            if span == f"bytes */{start}":  # it was whole already
+                return
+            part.unlink()
+        answer.raise_for_status()
+        goes_on = answer.status_code == 206 and span.startswith(f"bytes {start}-")
+        length = answer.headers.get("Content-Length")
+        whole = int(length) + start * goes_on if length else None
+        with (
+            part.open("ab" if goes_on else "wb") as file,
+            progress(f"Downloading {url}", whole, "bytes") as advance,
+        ):
+            advance(file.tell())
+            for block in answer.iter_content(BLOCK):
+                file.write(block)
+                advance(len(block))
+    if whole is not None and part.stat().st_size != whole:
+        raise requests.ConnectionError("broken off")
+
+
+def _reason(error: requests.RequestException) -> str:
+    if error.response is not None:
+        return f"the server answered {error.response.status_code}"
+    if isinstance(error, requests.Timeout):
+        return "no answer in time"
+    return "no connection, or it broke off"
