@@ -30,7 +30,7 @@ def npz_origin(path: Path, split: str) -> Origin:
 
 def _read_npz(path: Path, split: str) -> Contents:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             image_key, label_key = (
                 next((key for word in words if (key := word.format(split=split)) in archive.files), "")
                 for words in (IMAGE_KEYS, LABEL_KEYS)
@@ -109,9 +109,9 @@ def _read_idx(path: Path) -> Pixels:
             shape = tuple(int(size) for size in np.frombuffer(file.read(4 * start[3]), ">u4"))
             if math.prod(shape) > MOST_BYTES:
                 raise DataError(f"{path}: says that it holds {math.prod(shape):,} bytes; it is damaged")
-            values = np.frombuffer(file.read(math.prod(shape)), np.uint8)
+            values = np.frombuffer(file.read(math.prod(shape) + 1), np.uint8)
     except (OSError, EOFError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
     if values.size != math.prod(shape):
-        raise DataError(f"{path}: cut off after {values.size:,} of {math.prod(shape):,} bytes")
+        raise DataError(f"{path}: has not the {math.prod(shape):,} bytes that it speaks of")
     return values.reshape(shape)

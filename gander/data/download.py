@@ -15,7 +15,9 @@ from gander.data.progress import progress
 from gander.data.store import Stored, cache_folder, locked, open_stored, storage_errors
 from gander.errors import DataError
 
-BLOCK = 1 << 18
+BLOCK = 1 << 16
+"""Bytes a write, and the most that are lost when a connection breaks."""
+
 TIMEOUT = (10.0, 60.0)
 """Seconds until a connection, and between two blocks."""
 
@@ -50,7 +52,7 @@ def _place(named: Named, url: str) -> Path:
 
 
 def _checked(named: Named, split: str, size: int | None, files: list[Path]) -> Stored:
-    origin = find_origin(files[0].parent, split)
+    origin = find_origin(files[0] if len(files) == 1 else files[0].parent, split)
     wrong = ""
     try:
         stored = open_stored(origin, None, named.name)
@@ -76,16 +78,14 @@ def fetch(url: str, to: Path, md5: str | None = None) -> None:
     with storage_errors(), locked(to.with_name(f"{to.name}.lock")):
         if to.exists():
             return
-        reached = -1
         while True:
+            before = _length(part)
             try:
                 _go_on(url, part)
                 break
             except requests.RequestException as error:
-                size = part.stat().st_size if part.exists() else 0
-                if size <= reached:  # a mirror may break off as often as it likes, as long as it gets on
+                if _length(part) <= before:  # it may break off as often as it likes while it gets on
                     raise DataError(f"{url}: {_reason(error)}") from error
-                reached = size
         with part.open("rb") as file:
             if md5 and hashlib.file_digest(file, "md5").hexdigest() != md5:
                 part.unlink()
@@ -93,16 +93,21 @@ def fetch(url: str, to: Path, md5: str | None = None) -> None:
         os.replace(part, to)
 
 
+def _length(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
 def _go_on(url: str, part: Path) -> None:
     """Ask for what is missing and append it; a server that sends the whole file starts it anew."""
-    start = part.stat().st_size if part.exists() else 0
+    start = _length(part)
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
         span = answer.headers.get("Content-Range", "")
-        if answer.status_code == 416:
-            if span == f"bytes */{start}":  # it was whole already
-                return
-            part.unlink()
+        if answer.status_code == 416 and start:
+            if span != f"bytes */{start}":  # else it was whole already
+                part.unlink()
+                _go_on(url, part)
+            return
         answer.raise_for_status()
         goes_on = answer.status_code == 206 and span.startswith(f"bytes {start}-")
         length = answer.headers.get("Content-Length")
@@ -115,7 +120,7 @@ def _go_on(url: str, part: Path) -> None:
             for block in answer.iter_content(BLOCK):
                 file.write(block)
                 advance(len(block))
-    if whole is not None and part.stat().st_size != whole:
+    if whole is not None and _length(part) != whole:
         raise requests.ConnectionError("broken off")
 
 
