@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gander.generate.load import load
     from gander.generate.sample import sample
-    from gander.recipe import Recipe, load_recipe
+    from gander.recipe.read import load_recipe
+    from gander.recipe.schema import Recipe
     from gander.run import Run
     from gander.training.loop import resume, train
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Recipe": "gander.recipe",
+    "Recipe": "gander.recipe.schema",
     "Run": "gander.run",
     "load": "gander.generate.load",
-    "load_recipe": "gander.recipe",
+    "load_recipe": "gander.recipe.read",
     "resume": "gander.training.loop",
     "sample": "gander.generate.sample",
     "train": "gander.training.loop",

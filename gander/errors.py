@@ -1,4 +1,4 @@
-"""The exception tree. Every error says what was given and where, what is allowed, the nearest match, what to type."""
+"""The exceptions: each says what was given and where, what is allowed, the nearest match, what to type."""
 
 from __future__ import annotations
 

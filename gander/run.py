@@ -17,7 +17,6 @@ from gander.errors import RunInUseError, StorageError, UsageError, did_you_mean
 from gander.history import History, read_rows
 
 
-
 def runs_root() -> Path:
     """Give the folder that holds runs: $GANDER_RUNS, or runs/ here."""
     return Path(os.environ.get("GANDER_RUNS", "runs"))
@@ -181,6 +180,18 @@ def writing(run: Run) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def in_use(run: Run) -> bool:
+    """Tell whether a process is writing a run now."""
+    try:
+        with (run.path / ".lock").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def append_row(path: Path, row: Mapping[str, Any]) -> None:

@@ -18,7 +18,10 @@ from gander.data.batches import to_uint8
 from gander.errors import CheckpointError, UsageError, did_you_mean
 from gander.nets.blocks import Generator, ImageShape
 from gander.nets.per_class import PerClass
-from gander.recipe import Recipe, build_recipe, parse_recipe, recipe_toml
+from gander.recipe.read import build_recipe
+from gander.recipe.schema import Recipe
+from gander.recipe.shipped import parse_recipe
+from gander.recipe.write import recipe_toml
 from gander.run import Run, find_run, write_whole
 from gander.techniques.slots import Latents
 

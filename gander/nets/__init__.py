@@ -1,17 +1,1 @@
-"""The nets: settings that build generators and discriminators."""
-
-from typing import Annotated
-
-from pydantic import Field
-
-from gander.nets.blocks import Generator, ImageShape, Look
-from gander.nets.r3 import R3Discriminator, R3Generator
-from gander.nets.residual import ResidualDiscriminator, ResidualGenerator
-from gander.nets.stack import StackDiscriminator, StackGenerator
-
-AnyGenerator = Annotated[StackGenerator | ResidualGenerator | R3Generator, Field(discriminator="kind")]
-AnyDiscriminator = Annotated[
-    StackDiscriminator | ResidualDiscriminator | R3Discriminator, Field(discriminator="kind")
-]
-
-__all__ = ["AnyDiscriminator", "AnyGenerator", "Generator", "ImageShape", "Look"]
+"""The nets: settings that build generators and discriminators, and what is done to them."""

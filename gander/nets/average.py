@@ -32,12 +32,12 @@ class Average(Settings):
 def _split(
     average: nn.Module, net: nn.Module
 ) -> tuple[list[tuple[Tensor, Tensor]], list[tuple[Tensor, Tensor]]]:
-    averaged = list(zip(average.parameters(), net.parameters(), strict=True))
-    copied = []
+    averaged: list[tuple[Tensor, Tensor]] = [*zip(average.parameters(), net.parameters(), strict=True)]
+    copied: list[tuple[Tensor, Tensor]] = []
     for (name, ours), theirs in zip(average.named_buffers(), net.buffers(), strict=True):
         # Averaged weights want averaged statistics; a spectral norm's vectors only make sense as they are.
         running = name.endswith(("running_mean", "running_var"))
-        (averaged if running else copied).append((ours, theirs))  # type: ignore[arg-type]
+        (averaged if running else copied).append((ours, theirs))
     return averaged, copied
 
 

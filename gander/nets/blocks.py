@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional as dist_functional
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
 
 from gander.chance import world_size
 
@@ -52,7 +53,7 @@ class Generator(nn.Module):
 
 def activation(name: Activation, slope: float = 0.2) -> nn.Module:
     """Make an activation by name; `slope` is LeakyReLU's."""
-    return {
+    made: dict[str, Callable[[], nn.Module]] = {
         "relu": lambda: nn.ReLU(inplace=True),
         "leaky_relu": lambda: nn.LeakyReLU(slope, inplace=True),
         "elu": nn.ELU,
@@ -60,7 +61,8 @@ def activation(name: Activation, slope: float = 0.2) -> nn.Module:
         "tanh": nn.Tanh,
         "sigmoid": nn.Sigmoid,
         "linear": nn.Identity,
-    }[name]()
+    }
+    return made[name]()
 
 
 class BatchNorm(nn.BatchNorm2d):
@@ -82,7 +84,7 @@ class BatchNorm(nn.BatchNorm2d):
             return super().forward(maps)
         count = maps.numel() // maps.shape[1] * world_size()
         sums = torch.stack([maps.sum((0, 2, 3)), maps.square().sum((0, 2, 3))]) / count
-        mean, mean_square = dist_functional.all_reduce(sums, op=dist.ReduceOp.SUM)  # type: ignore[no-untyped-call]
+        mean, mean_square = all_reduce(sums, op=dist.ReduceOp.SUM)  # type: ignore[no-untyped-call]
         variance = mean_square - mean.square()
         with torch.no_grad():
             share = self.momentum or 0.0

@@ -22,7 +22,7 @@ class PerClass(Generator):
         """Make (N, C, H, W) from latents (N, Z) and labels (N,)."""
         assert labels is not None
         images: Tensor | None = None
-        for label in labels.unique().tolist():
+        for label in sorted({*labels.tolist()}):
             of_class = labels == label
             made = self.generators[label](latents[of_class], None)
             if images is None:

@@ -20,7 +20,7 @@ Widths = Annotated[
 
 
 class R3(Settings):
-    """Inverted-bottleneck blocks with grouped 3 x 3 convolutions and LeakyReLU, one width a size from the smallest up."""
+    """Inverted bottlenecks with grouped 3 x 3 convolutions and LeakyReLU; a width a size, smallest first."""
 
     kind: Literal["r3"] = "r3"
     widths: Widths = (256, 256, 128, 64)
@@ -33,8 +33,8 @@ class R3(Settings):
         smallest = image.size >> (len(self.widths) - 1)
         if smallest << (len(self.widths) - 1) != image.size or smallest < 2:
             raise RecipeError(
-                f"{net}.widths = {list(self.widths)}: {len(self.widths)} sizes do not lead to {image.size} pixels; "
-                f"give {max(1, image.size.bit_length() - 3 + 1)} widths or another data.size"
+                f"{net}.widths = {list(self.widths)}: {len(self.widths)} sizes do not lead to {image.size}; "
+                "each width after the first stands for a doubling, and the smallest size is 2 or more"
             )
         for width in self.widths:
             if 2 * width % self.group:
@@ -73,7 +73,7 @@ def _fan_in(layer: nn.Conv2d | nn.Linear, gain: float = 1.0) -> None:
 
 
 class _Block(nn.Module):
-    """1 x 1 up to twice the width, grouped 3 x 3, 1 x 1 back; the last starts at zero, so a block starts as nothing."""
+    """1 x 1 to twice the width, grouped 3 x 3, 1 x 1 back; the last starts at zero, and so does the block."""
 
     def __init__(self, width: int, group: int, depth: int) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class _Block(nn.Module):
 
 
 class _Resample(nn.Module):
-    """Double or halve the size with the [1, 2, 1] filter, and change the width by a 1 x 1 convolution where it changes."""
+    """Double or halve the size with the [1, 2, 1] filter, and change the width where it changes."""
 
     kernel: Tensor
 
@@ -144,7 +144,7 @@ class _R3Generator(Generator):
             plain = F.one_hot(labels, self.num_classes).to(latents.dtype)
             latents = torch.cat([latents, self.embedding(plain)], 1)
         maps = self.weights(latents)[:, :, None, None] * self.basis
-        return self.last(self.stages(maps))  # type: ignore[no-any-return]
+        return self.last(self.stages(maps))
 
 
 class _R3Discriminator(nn.Module):
@@ -159,4 +159,4 @@ class _R3Discriminator(nn.Module):
         _fan_in(self.basis)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Look:
-        return self.head(self.basis(self.stages(self.first(images))).flatten(1), labels)  # type: ignore[no-any-return]
+        return self.head(self.basis(self.stages(self.first(images))).flatten(1), labels)

@@ -41,7 +41,7 @@ class ResidualGenerator(Settings):
 
 
 class ResidualDiscriminator(Settings):
-    """Residual blocks without norm layers, the first `halvings` of them halving the size, then a sum over places.
+    """Residual blocks without norm layers, the first `halvings` of them halving the size; a sum over places.
 
     Source: Miyato et al. 2018, table 4; projection, Miyato & Koyama 2018.
     """
@@ -68,7 +68,7 @@ def _lowest(size: int, halvings: int, net: str, name: str = "blocks") -> int:
 
 
 class _Up(nn.Module):
-    """BN, ReLU, double, conv, BN, ReLU, conv; the shortcut is convolved before it is doubled: same maths, cheaper."""
+    """Double the size; the shortcut is convolved before it is doubled: the same maths, cheaper."""
 
     def __init__(self, width: int, condition_dim: int) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class _Up(nn.Module):
         kept = F.interpolate(self.shortcut(maps), scale_factor=2)
         maps = F.interpolate(F.relu(self.norm1(maps, *condition)), scale_factor=2)
         maps = F.relu(self.norm2(self.conv1(maps), *condition))
-        return self.conv2(maps) + kept  # type: ignore[no-any-return]
+        return self.conv2(maps) + kept
 
 
 class _ResidualGenerator(Generator):
@@ -110,7 +110,7 @@ class _ResidualGenerator(Generator):
         for place, block in enumerate(self.blocks):
             told = named + chunks[place : place + 1]
             maps = block(maps, (torch.cat(told, 1),) if told else ())
-        return self.last(maps)  # type: ignore[no-any-return]
+        return self.last(maps)
 
 
 class _Down(nn.Module):
@@ -142,4 +142,4 @@ class _ResidualDiscriminator(nn.Module):
         self.head = Head(net.width, net.labels, image.num_classes)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Look:
-        return self.head(F.relu(self.blocks(images)).sum((2, 3)), labels)  # type: ignore[no-any-return]
+        return self.head(F.relu(self.blocks(images)).sum((2, 3)), labels)

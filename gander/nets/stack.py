@@ -230,7 +230,7 @@ class _Made(Generator):
         if self.num_classes:
             assert labels is not None
             latents = torch.cat([latents, one_hot(labels, self.num_classes, latents)], 1)
-        return self.layers(latents)  # type: ignore[no-any-return]
+        return self.layers(latents)
 
 
 class _Judging(nn.Module):
@@ -240,4 +240,4 @@ class _Judging(nn.Module):
         self.head = head
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Look:
-        return self.head(self.layers(images), labels)  # type: ignore[no-any-return]
+        return self.head(self.layers(images), labels)

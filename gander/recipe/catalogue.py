@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gander.nets import AnyDiscriminator, AnyGenerator
+from gander.nets.all import AnyDiscriminator, AnyGenerator
 from gander.nets.average import AnyAverage
 from gander.nets.rewires import AnyRewire
 from gander.techniques.latents import AnyLatents

@@ -2,52 +2,19 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from gander.errors import RecipeError, did_you_mean
-from gander.patch import Patch, apply_patch
+from gander.errors import RecipeError
+from gander.patch import Patch, apply_patch, parse_patch
 from gander.recipe.problems import problem_lines
 from gander.recipe.schema import Recipe
+from gander.recipe.shipped import parse_recipe, recipe_names, recipe_text
 
-_LARGEST_FILE = 1 << 20
 _EITHER = (("train", "images", "epochs"),)  # settings of a table that replace each other
-
-
-def recipe_names() -> list[str]:
-    """Name the shipped recipes."""
-    files = resources.files("gander").joinpath("recipes").iterdir()
-    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
-
-
-def recipe_text(name: str) -> str:
-    """Give the text of a shipped recipe or of a file, comments and all.
-
-    Raises: RecipeError where there is none of that name, or it cannot be read.
-    """
-    names = recipe_names()
-    if name in names:
-        return resources.files("gander").joinpath("recipes", f"{name}.toml").read_text("utf-8")
-    if not name.endswith(".toml"):
-        raise RecipeError(
-            f'no recipe is called "{name}"; there are: {", ".join(names)}{did_you_mean(name, names)}',
-            hint="gander recipes, or the path of a .toml file",
-        )
-    try:
-        with Path(name).open("rb") as file:
-            content = file.read(_LARGEST_FILE + 1)
-        if len(content) > _LARGEST_FILE:
-            raise RecipeError(f"{name}: over 1 MiB, which is no recipe")
-        return content.decode("utf-8")
-    except OSError as error:
-        raise RecipeError(f"{name}: cannot be read: {error.strerror}", hint="gander recipes") from None
-    except UnicodeDecodeError as error:
-        raise RecipeError(f"{name}: is not UTF-8 text at byte {error.start}") from None
 
 
 def load_recipe(name: str, patch: Mapping[str, Any] | Sequence[str] = ()) -> Recipe:
@@ -58,8 +25,6 @@ def load_recipe(name: str, patch: Mapping[str, Any] | Sequence[str] = ()) -> Rec
         patch: `{"train.batch": 32}`, or texts as on the command line: `["train.batch=32"]`.
     Raises: RecipeError, one line a problem.
     """
-    from gander.patch import parse_patch
-
     edits: Patch = dict(patch) if isinstance(patch, Mapping) else parse_patch(patch)
     tree = _extended(name, ())
     try:
@@ -68,18 +33,6 @@ def load_recipe(name: str, patch: Mapping[str, Any] | Sequence[str] = ()) -> Rec
         lines = [f"{_shown(name)}: {problem}" for problem in error.problems]
         shipped = name if name in recipe_names() else "quickstart"
         raise RecipeError(*lines, hint=error.hint or f"gander recipes {shipped}") from None
-
-
-def parse_recipe(text: str, where: str) -> dict[str, Any]:
-    """Read TOML text into plain data; RecipeError with line and column where it is not TOML."""
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{where}: is not TOML: {error}") from None
-    except (RecursionError, ValueError):
-        raise RecipeError(
-            f"{where}: is not a recipe: it is nested too deep, or a number is too long"
-        ) from None
 
 
 def build_recipe(tree: Mapping[str, Any]) -> Recipe:

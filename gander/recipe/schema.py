@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from gander.nets import AnyDiscriminator, AnyGenerator
+from gander.nets.all import AnyDiscriminator, AnyGenerator
 from gander.nets.average import AnyAverage, Latest
 from gander.nets.rewires import Rewires
 from gander.schedule import Scalar, Settings, Share, within
@@ -23,7 +23,7 @@ Rate = Annotated[Scalar, within(0, 1)]
 class Data(Settings):
     """What is learned: a name (downloaded once), or a path to what is on disk.
 
-    With both, `path` is read and nothing is downloaded. `size` makes images square: centre crop, then resize.
+    With both, `path` is read and nothing is downloaded. `size` makes images square: a centre crop, resized.
     """
 
     source: str = Field(default="", max_length=1000)
@@ -35,8 +35,8 @@ class Data(Settings):
 class Train(Settings):
     """How long, in what portions, and how fast.
 
-    An epoch is as many steps as whole batches fit into the data set. `d_update = "separate"` updates D twice a
-    step: on half a batch of real images, then on half a batch of fakes.
+    An epoch is as many steps as whole batches fit into the data set. `d_update = "separate"` updates D twice
+    a step: on half a batch of real images, then on half a batch of fakes.
     """
 
     images: Images | None = Field(default=None, ge=1)
@@ -126,18 +126,18 @@ class Recipe(Settings):
         classifies = "auxiliary_classifier" in kinds
         if classifies and self.discriminator.labels != "head":
             problems.append(
-                f'discriminator.labels = "{self.discriminator.labels}": auxiliary_classifier needs a class head; '
+                f'discriminator.labels = "{self.discriminator.labels}": auxiliary_classifier needs a head; '
                 'set discriminator.labels="head"'
             )
         if self.discriminator.labels == "head" and not classifies:
             problems.append(
-                'discriminator.labels = "head": nothing trains the head; add { kind = "auxiliary_classifier" } to '
-                "penalties"
+                'discriminator.labels = "head": nothing trains the head; '
+                'add { kind = "auxiliary_classifier" } to penalties'
             )
         if self.train.per_class and self.uses_labels:
             problems.append(
-                "train.per_class = true: each net sees one class; set generator.labels and discriminator.labels to "
-                '"ignored"'
+                "train.per_class = true: each net sees one class; "
+                'set generator.labels and discriminator.labels to "ignored"'
             )
         return problems
 

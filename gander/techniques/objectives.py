@@ -100,7 +100,7 @@ class Hinge(Labelled):
 
 
 class Wasserstein(Separable):
-    """The difference of mean scores; wants a Lipschitz critic (gradient_penalty, spectral_norm or clip_weights).
+    """The difference of mean scores; wants a Lipschitz critic: gradient_penalty, spectral_norm, clip_weights.
 
     Source: Arjovsky et al. 2017, section 3.
     """

@@ -67,12 +67,12 @@ class Objective(Settings):
         raise NotImplementedError
 
     def g(self, fake: Tensor, real: Tensor | None) -> Tensor:
-        """Give G's loss (N,) for scores of its images; `real` comes only with relative objectives."""
+        """Give G's loss (N,) for scores of its images; `real` comes with relative objectives only."""
         raise NotImplementedError
 
 
 class Separable(Objective):
-    """An objective whose loss is one part for real and one for fake images, so each can have its own update."""
+    """An objective that is one part for real and one for fake images, so each can have its own update."""
 
     def real(self, score: Tensor, clock: Clock) -> Tensor:
         """Give D's loss (N,) for calling real images real."""
@@ -90,10 +90,11 @@ class Separable(Objective):
 class Penalty(Settings):
     """A term beside the objective, for D's update, G's, or both.
 
-    `slopes` tells that it differentiates by the images, `looks` which scores it needs. With `every` above 1 it
-    is paid on every so many steps only, times as many (lazy regularisation, Karras et al. 2020).
+    `slopes` tells that it differentiates by the images, `looks` which scores it needs. With `every` above 1
+    it is paid on every so many steps only, times as many (lazy regularisation, Karras et al. 2020).
     """
 
+    kind: str
     sides: ClassVar[tuple[Side, ...]] = ("d",)
     looks: ClassVar[tuple[Literal["real", "fake"], ...]] = ("real", "fake")
     slopes: ClassVar[bool] = False

@@ -35,8 +35,7 @@ def save_checkpoint(
 ) -> Path:
     """Write a checkpoint, then drop the oldest beyond the `keep` newest.
 
-    Raises: NumericsError where a tensor is not finite (nothing is written), StorageError where the disk refuses
-    (what was there stays).
+    Raises: NumericsError where a tensor is not finite, StorageError where the disk refuses; old ones stay.
     """
     bad = first_bad(tensors)
     if bad:

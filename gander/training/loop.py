@@ -15,7 +15,10 @@ from gander.data.images import Images, open_images
 from gander.engine.distributed import agree, any_of_all, first_then_others, process_group
 from gander.engine.machine import choose_machine, wants_cuda
 from gander.errors import DataError, Interrupted, RecipeError
-from gander.recipe import Recipe, build_recipe, parse_recipe, recipe_toml
+from gander.recipe.read import build_recipe
+from gander.recipe.schema import Recipe
+from gander.recipe.shipped import parse_recipe
+from gander.recipe.write import recipe_toml
 from gander.run import Run, create_run, cut_rows, storage_error, writing
 from gander.training.session import Session
 
@@ -65,6 +68,7 @@ def train(
         session = Session(recipe, images, machine)  # before anything is written: the nets must fit the data
         env = machine.describe() | {
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "images_total": session.images_total,
             "data": {
                 "source": images.source,
                 "fingerprint": images.fingerprint,
@@ -92,8 +96,8 @@ def resume(run: Run, watcher: Watcher | None = None) -> Run:
         images = _open(recipe)
         if images.fingerprint != env["data"]["fingerprint"]:
             raise DataError(
-                f"{images.source}: is not the data this run began with (fingerprint {images.fingerprint[:12]}, "
-                f"then {env['data']['fingerprint'][:12]})",
+                f"{images.source}: is not the data this run began with: its fingerprint is "
+                f"{images.fingerprint[:12]}, and was {env['data']['fingerprint'][:12]}",
                 hint="put the data back, or train anew",
             )
         notes = [

@@ -19,7 +19,7 @@ from gander.generate.load import Sampler, build_generator, save_generator
 from gander.generate.sheet import contact_sheet, save_png
 from gander.nets.blocks import Generator, ImageShape
 from gander.nets.per_class import PerClass
-from gander.recipe import Recipe
+from gander.recipe.schema import Recipe
 from gander.run import Run, append_row
 from gander.schedule import crossed
 from gander.training.checkpoint import newest_checkpoint, save_checkpoint

@@ -28,7 +28,7 @@ def trainer_state(trainer: Trainer) -> Tensors:
 
 
 def restore_trainer(trainer: Trainer, tensors: Mapping[str, Tensor], images: int, steps: int) -> None:
-    """Put a trainer exactly where it was; CheckpointError where a tensor is missing, left over or misshapen."""
+    """Put a trainer exactly where it was; CheckpointError where a tensor is missing, left over, misshapen."""
     left = set(tensors)
     for name, module in _modules(trainer):
         own = module.state_dict()
@@ -74,9 +74,9 @@ def _prefixed(name: str, tensors: Mapping[str, Tensor]) -> Tensors:
 
 
 def _optimiser_state(player: Player) -> Tensors:
-    names = {weight: name for name, weight in player.net.named_parameters()}
+    names = {id(weight): name for name, weight in player.net.named_parameters()}
     return {
-        f"{names[weight]}.{key}": tensor
+        f"{names[id(weight)]}.{key}": tensor
         for weight, state in player.optimiser.state.items()
         for key, tensor in state.items()
     }

@@ -17,7 +17,7 @@ from gander.engine.guard import Guard
 from gander.engine.machine import Machine
 from gander.nets.blocks import Generator, ImageShape, Look
 from gander.nets.rewires import AnyRewire
-from gander.recipe import Recipe
+from gander.recipe.schema import Recipe
 from gander.schedule import Clock
 from gander.techniques.slots import Penalty, Scene, Separable, Side
 from gander.training.stats import Stats
@@ -82,7 +82,8 @@ class Trainer:
         ]
 
     def _place(self, net: _Net) -> _Net:
-        net = net.to(self.machine.device, memory_format=self.machine.memory_format)
+        net = net.to(self.machine.device)
+        net.to(memory_format=self.machine.memory_format)  # type: ignore[call-overload]
         same_everywhere([*net.parameters(), *net.buffers()])
         return net.train()
 
@@ -137,7 +138,7 @@ class Trainer:
     def _imagine(self, n: int, labels: Tensor | None) -> Tensor:
         """Make n fakes for D to look at."""
         with self.machine.autocast():
-            return self.generator(self.recipe.latents(n, self.rng), labels).float()  # type: ignore[no-any-return]
+            return self.generator(self.recipe.latents(n, self.rng), labels).float()
 
     def _scene(
         self,

@@ -1,0 +1,178 @@
+"""The verbs that look: sample, runs, recipes, data, explain."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from gander.cli.progress import say
+from gander.errors import DataError, UsageError, did_you_mean
+from gander.recipe.shipped import parse_recipe, recipe_names, recipe_text
+from gander.run import Run, find_run, in_use, list_runs, runs_root
+
+
+def sample_verb(
+    name: str, n: int, classes: tuple[str, ...], walk: bool, seed: int, to: Path | None, as_json: bool
+) -> None:
+    """Draw fresh images or walks of a run."""
+    from gander.generate.sample import sample
+    from gander.generate.sample import walk as draw_walk
+    from gander.generate.sheet import save_png
+
+    run = find_run(name)
+    path = to or _free(run.path / "samples", f"{'walk' if walk else 'sample'}-seed{seed}")
+    if path.exists():
+        raise UsageError(f'--to "{path}": is already there, and nothing is overwritten')
+    if path.suffix != ".png":
+        raise UsageError(f'--to "{path}": the picture is a PNG; give a name that ends in .png')
+    if not path.parent.is_dir():
+        raise UsageError(f'--to "{path}": there is no folder {path.parent}', hint=f"mkdir -p {path.parent}")
+    rows = 8 if n == 100 else n
+    save_png(draw_walk(run, rows, classes, seed) if walk else sample(run, n, classes, seed), path)
+    if as_json:
+        say(json.dumps({"run": str(run.path), "picture": str(path), "seed": seed}))
+    else:
+        say(f"{'walk' if walk else 'samples'} {path}")
+        say(f"next    gander sample {run.path} --seed {seed + 1}")
+
+
+def _free(folder: Path, stem: str) -> Path:
+    path = folder / f"{stem}.png"
+    count = 2
+    while path.exists():
+        path = folder / f"{stem}-{count}.png"
+        count += 1
+    return path
+
+
+def runs_verb(as_json: bool) -> None:
+    """List the runs."""
+    rows = [_summary(run) for run in list_runs()]
+    if as_json:
+        say(json.dumps(rows))
+        return
+    if not rows:
+        say(f"no run in {runs_root()} yet\nnext    gander train quickstart")
+        return
+    table = _table("run", "what", "data", "images", "state", "began")
+    for row in rows:
+        done = f"{row['images']:,} / {row['total']:,}"
+        table.add_row(row["run"], row["title"], row["data"], done, row["state"], row["began"])
+    _print(table)
+    say(f"next    gander sample {rows[0]['run']}")
+
+
+def _summary(run: Run) -> dict[str, Any]:
+    history, env = run.history(), run.env()
+    recipe = parse_recipe(run.recipe_file.read_text("utf-8"), str(run.recipe_file))
+    images = history.images[-1] if history.images else 0
+    state = "finished" if images >= env["images_total"] else "training" if in_use(run) else "stopped"
+    began = datetime.fromisoformat(env["started"]).astimezone(UTC)
+    return {
+        "run": str(run.path),
+        "title": recipe["title"],
+        "data": Path(env["data"]["source"]).name,
+        "images": images,
+        "total": env["images_total"],
+        "state": state,
+        "began": began.strftime("%Y-%m-%d %H:%M UTC"),
+        "loss/g": _number(history.last("loss/g")),
+    }
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def recipes_verb(name: str | None, as_json: bool) -> None:
+    """List the shipped recipes, or print one."""
+    if name is not None:
+        text = recipe_text(name)
+        say(json.dumps({"name": name, "recipe": parse_recipe(text, name)}) if as_json else text.rstrip())
+        return
+    titles = {known: parse_recipe(recipe_text(known), known).get("title", "") for known in recipe_names()}
+    if as_json:
+        say(json.dumps(titles))
+        return
+    table = _table("recipe", "what it is")
+    for known, title in titles.items():
+        table.add_row(known, title)
+    _print(table)
+    say("next    gander recipes NAME shows one; gander train NAME runs it")
+
+
+def data_verb(source: str | None, size: int | None, split: str, as_json: bool) -> None:
+    """List the named data sets, or check one."""
+    from gander.data import NAMED, SHAPES, inspect_data
+
+    if source is None:
+        names = [SHAPES, *NAMED]
+        say(json.dumps(names) if as_json else "\n".join([*names, "next    gander data NAME, or a path"]))
+        return
+    summary = inspect_data(source, size=size, split=split)
+    if as_json:
+        say(json.dumps(summary.as_dict()))
+    else:
+        for figure, value in summary.rows():
+            say(f"{figure:<14} {value}")
+        for problem in summary.problems:
+            say(f"  {problem}")
+    if summary.problems:
+        count = len(summary.problems)
+        raise DataError(
+            f"{source}: {count:,} {'image or label' if count == 1 else 'images or labels'} cannot be used"
+        )
+    if not as_json:
+        say(f"next    gander train RECIPE data={source}")
+
+
+def explain_verb(name: str | None) -> None:
+    """Print a technique's description and settings, or list all techniques by slot."""
+    from gander.recipe.catalogue import setting_names, techniques
+
+    slots = techniques()
+    if name is None:
+        for slot, kinds in slots.items():
+            say(f"{slot}: {', '.join(kinds)}")
+        say("next    gander explain r1")
+        return
+    found = [(slot, kinds[name]) for slot, kinds in slots.items() if name in kinds]
+    if not found:
+        names = [kind for kinds in slots.values() for kind in kinds]
+        raise UsageError(f'no technique is called "{name}"{did_you_mean(name, names)}', hint="gander explain")
+    for slot, model in found:
+        say(f'{slot}: {{ kind = "{name}" }}\n\n{inspect.getdoc(model)}\n')
+        for setting, (field_name, field) in zip(
+            setting_names(model), model.model_fields.items(), strict=True
+        ):
+            if field_name == "kind":
+                continue
+            default = "needed" if field.is_required() else f"default {_default(field.get_default())}"
+            about = f"  {field.description}" if field.description else ""
+            say(f"  {setting:<14} {default}{about}")
+
+
+def _default(value: Any) -> str:
+    return f'"{value.kind}"' if hasattr(value, "kind") else json.dumps(value, default=str)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _print(table: Table) -> None:
+    console = Console(highlight=False)
+    if not console.is_terminal:  # a pipe has no width; keep a row on its line
+        console = Console(highlight=False, width=200)
+    console.print(table)

@@ -1,0 +1,155 @@
+"""The command line: one short function a verb, imports inside the function."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gander.errors import GanderError, exit_code
+
+app = typer.Typer(
+    name="gander",
+    help="Train GANs on small images, look hard at what happens, and say what it means.",
+    epilog="Start with: gander train quickstart",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_RUN = typer.Argument(metavar="RUN", help="A run's path or name; @last is the newest.", show_default=False)
+_JSON = typer.Option("--json", help="Print the answer as JSON.")
+
+
+@app.command()
+def train(
+    recipe: Annotated[
+        str, typer.Argument(metavar="[RECIPE]", help="A shipped name or a .toml file.")
+    ] = "quickstart",
+    edits: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PATH=VALUE]...", help="Edits of the recipe: train.batch=32"),
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option("--run", help="The new run's directory.", show_default="runs/RECIPE-N")
+    ] = None,
+    json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Train a recipe from the start. Examples: gander train; gander train cifar10-dcgan train.epochs=5."""
+    from gander.cli.training import train_verb
+
+    name, patch = ("quickstart", [recipe, *(edits or [])]) if "=" in recipe else (recipe, edits or [])
+    train_verb(name, patch, run, json)
+
+
+@app.command()
+def resume(run: Annotated[str, _RUN], json: Annotated[bool, _JSON] = False) -> None:
+    """Go on with a run exactly where it stopped."""
+    from gander.cli.training import resume_verb
+
+    resume_verb(run, json)
+
+
+@app.command()
+def sample(
+    run: Annotated[str, _RUN],
+    n: Annotated[int, typer.Option("-n", help="How many images, or walks.")] = 100,
+    classes: Annotated[
+        list[str] | None, typer.Option("--class", help="Only this class; may be repeated.")
+    ] = None,
+    walk: Annotated[bool, typer.Option("--walk", help="Walk between latents, one walk a row.")] = False,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the latents.")] = 0,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="The picture.", show_default="RUN/samples/...")
+    ] = None,
+    json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Draw fresh images, or latent walks, as one picture."""
+    from gander.cli.looking import sample_verb
+
+    sample_verb(run, n, tuple(classes or ()), walk, seed, to, json)
+
+
+@app.command()
+def runs(json: Annotated[bool, _JSON] = False) -> None:
+    """List the runs, newest first."""
+    from gander.cli.looking import runs_verb
+
+    runs_verb(json)
+
+
+@app.command()
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Show this one, as it can be copied.")] = None,
+    json: Annotated[bool, _JSON] = False,
+) -> None:
+    """List the shipped recipes, or show one."""
+    from gander.cli.looking import recipes_verb
+
+    recipes_verb(name, json)
+
+
+@app.command()
+def data(
+    source: Annotated[
+        str | None, typer.Argument(metavar="[NAME|PATH]", help="A name, or a folder or file.")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option("--size", min=8, max=128, help="Make images square, pixels a side.")
+    ] = None,
+    split: Annotated[str, typer.Option("--split", help="train or test.")] = "train",
+    json: Annotated[bool, _JSON] = False,
+) -> None:
+    """List the data sets known by name, or check one: every broken image and label, counts, channel means."""
+    from gander.cli.looking import data_verb
+
+    data_verb(source, size, split, json)
+
+
+@app.command()
+def explain(name: Annotated[str | None, typer.Argument(help="A technique, as in a recipe.")] = None) -> None:
+    """Say what a technique does, its settings and its source; without a name, list them all."""
+    from gander.cli.looking import explain_verb
+
+    explain_verb(name)
+
+
+def main() -> None:
+    """Run one verb and end the process with its exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as done:
+        sys.exit(done.exit_code)
+    except GanderError as error:
+        _tell(str(error))
+        sys.exit(exit_code(error))
+    except (KeyboardInterrupt, typer.Abort):
+        _tell("stopped")
+        sys.exit(130)
+    except BrokenPipeError:  # whoever read our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        if hasattr(error, "show"):  # the command line's own, which knows its usage
+            error.show()
+            sys.exit(2)
+        traceback.print_exc()
+        _tell("this is a bug in gander, not a mistake of yours; please report it with the lines above")
+        sys.exit(70)
+
+
+def _terminate(number: int, _: Any) -> None:
+    sys.exit(128 + number)
+
+
+def _tell(text: str) -> None:
+    process = os.environ.get("RANK")
+    start = "gander: " if process is None else f"gander (process {process}): "
+    print(start + text, file=sys.stderr, flush=True)

@@ -1,0 +1,100 @@
+"""How a training shows itself: a live line on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from gander.run import Run
+
+_EVERY_SECONDS = 5.0  # at the most, between plain lines
+
+
+def say(text: str) -> None:
+    """Print a line; when nobody reads any more, go on without."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        sys.stdout = open("/dev/null", "w")  # noqa: SIM115 - lives as long as the process
+
+
+class TrainingProgress:
+    """Shows losses, D(real), D(fake), images a second and time left; a context manager."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._live: Progress | None = None
+        self._shown_at = -math.inf
+        self._began = 0.0
+        self._start = self._total = 0
+
+    def __enter__(self) -> TrainingProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def started(self, run: Run, images: int, total: int, notes: list[str]) -> None:
+        """Name the run and begin."""
+        self._began, self._start, self._total = time.monotonic(), images, total
+        if self._quiet:
+            return
+        for note in notes:
+            say(note)
+        say(f"run {run.path}: {total:,} images" + (f", going on after {images:,}" if images else ""))
+        if sys.stdout.isatty():
+            columns = (BarColumn(20), MofNCompleteColumn(), TextColumn("{task.description}"))
+            self._live = Progress(*columns, console=Console(highlight=False))
+            self._task = self._live.add_task("", total=total, completed=images)
+            self._live.start()
+
+    def stepped(self, images: int) -> None:
+        """Move the bar."""
+        if self._live is not None:
+            self._live.update(self._task, completed=images)
+
+    def logged(self, row: dict[str, Any]) -> None:
+        """Show a row's numbers."""
+        if self._quiet:
+            return
+        text = describe(row, self._left(row["images"]))
+        if self._live is not None:
+            self._live.update(self._task, description=text)
+        elif time.monotonic() - self._shown_at >= _EVERY_SECONDS or row["images"] >= self._total:
+            self._shown_at = time.monotonic()
+            say(f"{row['images']:>11,} / {self._total:,}  {text}")
+
+    def _left(self, images: int) -> str:
+        done = images - self._start
+        seconds = (time.monotonic() - self._began) / max(done, 1) * (self._total - images)
+        if images < self._total:
+            return f"{duration(seconds)} left"
+        return f"took {duration(time.monotonic() - self._began)}"
+
+
+def duration(seconds: float) -> str:
+    """Write a time span for a person: 9 s, 2 min 05 s, 3 h 20 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def describe(row: dict[str, Any], left: str) -> str:
+    """Write a row of the log in one line."""
+    loss_d = row.get("loss/d", row.get("loss/d_real", 0.0) + row.get("loss/d_fake", 0.0))
+    parts = [
+        f"loss D {loss_d:.3f} G {row.get('loss/g', math.nan):.3f}",
+        f"D(real) {row.get('score/real', math.nan):+.2f} D(fake) {row.get('score/fake', math.nan):+.2f}",
+        f"{row['speed/images_per_second']:,.0f} images/s",
+        left,
+    ]
+    return "  ".join([str(row["class"]), *parts] if "class" in row else parts)
