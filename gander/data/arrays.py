@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import math
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gander.data.origins import Contents, Entry, Origin, Pixels, unreadable
+from gander.data.origins import Contents, Entry, Origin, Pixels, damaged, unreadable
 from gander.errors import DataError
 
 IMAGE_KEYS = ("images", "x_{split}", "arr_0")
@@ -29,20 +28,17 @@ def npz_origin(path: Path, split: str) -> Origin:
 
 
 def _read_npz(path: Path, split: str) -> Contents:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            image_key, label_key = (
-                next((key for word in words if (key := word.format(split=split)) in archive.files), "")
-                for words in (IMAGE_KEYS, LABEL_KEYS)
-            )
-            if not image_key:
-                wanted = ", ".join(word.format(split=split) for word in IMAGE_KEYS)
-                raise DataError(f"{path}: no array {wanted}; it has: {', '.join(archive.files) or 'none'}")
-            images = _channels_last(archive[image_key], f"{path}, {image_key}")
-            labels = archive[label_key] if label_key else None
-            classes = tuple(str(name) for name in archive["classes"]) if "classes" in archive.files else ()
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: not a whole .npz file of plain arrays: {error}") from error
+    with damaged(path), path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        wanted, wanted_labels = (
+            [key.format(split=split) for key in keys] for keys in (IMAGE_KEYS, LABEL_KEYS)
+        )
+        image_key = next((key for key in wanted if key in archive), None)
+        label_key = next((key for key in wanted_labels if key in archive), None)
+        if image_key is None:
+            raise DataError(f"{path}: no array {', '.join(wanted)}; it has: {', '.join(archive) or 'none'}")
+        images = _channels_last(archive[image_key], f"{path}, {image_key}")
+        labels = archive[label_key] if label_key else None
+        classes = tuple(str(name) for name in archive["classes"]) if "classes" in archive else ()
     return array_contents(path.name, images, labels, classes)
 
 
@@ -101,17 +97,10 @@ def idx_origin(folder: Path, files: tuple[Path, ...]) -> Origin:
 
 
 def _read_idx(path: Path) -> Pixels:
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            start = file.read(4)
-            if len(start) < 4 or start[:3] != bytes((0, 0, IDX_UINT8)):
-                raise DataError(f"{path}: not an IDX file of bytes")
-            shape = tuple(int(size) for size in np.frombuffer(file.read(4 * start[3]), ">u4"))
-            if math.prod(shape) > MOST_BYTES:
-                raise DataError(f"{path}: says that it holds {math.prod(shape):,} bytes; it is damaged")
-            values = np.frombuffer(file.read(math.prod(shape) + 1), np.uint8)
-    except (OSError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from error
-    if values.size != math.prod(shape):
-        raise DataError(f"{path}: has not the {math.prod(shape):,} bytes that it speaks of")
-    return values.reshape(shape)
+    with damaged(path), gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        zeros, kind, dimensions = file.read(2), *file.read(2)
+        if (zeros, kind) != (b"\0\0", IDX_UINT8):
+            raise ValueError("no IDX array of bytes")
+        shape = tuple(int(size) for size in np.frombuffer(file.read(4 * dimensions), ">u4"))
+        values = np.frombuffer(file.read(min(math.prod(shape), MOST_BYTES) + 1), np.uint8)
+        return values.reshape(shape)

@@ -99,7 +99,7 @@ def class_index(label: object, classes: int) -> int:
     if isinstance(label, float | np.floating) and math.isnan(label):
         raise ValueError("the label is NaN")
     if not isinstance(label, int | float | np.integer | np.floating) or label != label // 1:
-        raise ValueError(f"the label {label!r} is not whole")
+        raise ValueError(f"the label {label} is not whole")
     if not 0 <= label < classes:
         raise ValueError(f"the label {label} is outside 0..{classes - 1}")
     return int(label)

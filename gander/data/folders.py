@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from gander.data.origins import Contents, Entry, Origin, unreadable
+from gander.data.origins import Contents, Entry, Origin, damaged, unreadable
 from gander.errors import DataError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
@@ -72,14 +72,11 @@ def zip_origin(path: Path) -> Origin:
 
 
 def _read_zip(path: Path) -> Contents:
-    try:
+    with damaged(path):
         archive = zipfile.ZipFile(path)
         members = {member.filename: member for member in archive.infolist()}
-        about = json.loads(archive.read(members[LABELS])) if LABELS in members else {}
-        pairs = about.get("labels") or []
-        labels = {str(name): label for name, label in pairs}
-    except (OSError, zipfile.BadZipFile, ValueError, AttributeError, TypeError) as error:
-        raise DataError(f"{path}: not a whole .zip file of images: {error}") from error
+        about = json.loads(_extract(archive, members[LABELS])) if LABELS in members else {}
+        labels = {str(name): label for name, label in about.get("labels") or ()}
     names = sorted(name for name in members if _is_image(name))
 
     def entries() -> Iterator[Entry]:

@@ -90,8 +90,10 @@ def open_images(
     """
     stored = find_stored(source, path, size, split)
     if stored.problems and not skip_bad:
-        hint = "data.size=32 where sizes differ; data.skip_bad=true leaves the bad ones out"
-        raise refusal(path or source, stored.problems, hint)
+        place = path or source
+        size = stored.pixels.shape[-1]
+        hint = f"gander data {place} lists them all; data.size={size} if only sizes differ"
+        raise refusal(place, stored.problems, hint)
     return as_images(stored, source or path)
 
 

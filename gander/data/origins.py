@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from gander.errors import DataError
+from gander.errors import DataError, GanderError
 
 Pixels = npt.NDArray[np.uint8]
 """Values 0..255; the shape is said where it is used."""
@@ -82,6 +83,18 @@ def unreadable(file: str, reason: str, index: int | None = None) -> Entry:
         raise ValueError(reason)
 
     return Entry(file, index, read, 0)
+
+
+@contextmanager
+def damaged(place: str | Path) -> Iterator[None]:
+    """Say in one line what a reader made of a damaged file, which may raise anything."""
+    try:
+        yield
+    except GanderError:
+        raise
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise DataError(f"{place}: damaged, or not what its name says: {reason}") from error
 
 
 def refusal(place: str, problems: Iterable[Problem], hint: str = "") -> DataError:

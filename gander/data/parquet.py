@@ -47,7 +47,7 @@ def _read(root: Path, files: list[Path]) -> Contents:
         name = str(file.relative_to(root))
         try:
             shard = pyarrow.parquet.ParquetFile(file)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # a damaged file may raise anything
             broken.append(unreadable(name, f"not a whole parquet file: {error}"))
             continue
         columns = shard.schema_arrow.names
@@ -75,7 +75,7 @@ def _entries(shards: list[tuple[str, Any, str]]) -> Iterator[Entry]:
                     encoded = cell.get("bytes") if isinstance(cell, dict) else cell
                     yield Entry(name, row, encoded if isinstance(encoded, bytes) else b"", label)
                     row += 1
-        except (OSError, ValueError) as error:  # what pyarrow raises is one of these
+        except Exception as error:
             yield unreadable(name, f"damaged from here on: {error}", row)
 
 
@@ -84,6 +84,6 @@ def _classes(shard: Any) -> tuple[str, ...]:
     text = (shard.schema_arrow.metadata or {}).get(b"huggingface")
     try:
         names = json.loads(text)["info"]["features"][LABEL_COLUMN]["names"] if text else []
+        return tuple(str(name) for name in names)
     except (ValueError, KeyError, TypeError):
         return ()
-    return tuple(str(name) for name in names)

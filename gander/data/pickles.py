@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from gander.data.arrays import array_entries
-from gander.data.origins import Contents, Entry, Origin, unreadable
-from gander.errors import DataError
+from gander.data.origins import Contents, Entry, Origin, damaged, unreadable
 
 BATCHES = {"train": tuple(f"data_batch_{number}" for number in range(1, 6)), "test": ("test_batch",)}
 META = "batches.meta"
@@ -50,14 +49,9 @@ class _ArrayUnpickler(pickle.Unpickler):
 def unpickle(encoded: bytes) -> Any:
     """Read a pickle of plain containers and arrays.
 
-    Raises: pickle.UnpicklingError for anything else, and before any of it runs.
+    Raises: pickle.UnpicklingError for anything else, before any of it runs; a damaged one may raise anything.
     """
-    try:
-        return _ArrayUnpickler(io.BytesIO(encoded), encoding="bytes").load()
-    except pickle.UnpicklingError:
-        raise
-    except Exception as error:  # a damaged pickle may raise anything
-        raise pickle.UnpicklingError(f"damaged: {error}") from error
+    return _ArrayUnpickler(io.BytesIO(encoded), encoding="bytes").load()
 
 
 def cifar_folder_origin(folder: Path, split: str) -> Origin:
@@ -74,26 +68,21 @@ def cifar_archive_origin(path: Path, split: str) -> Origin:
     """Read cifar-10-python.tar.gz as it stands; nothing is unpacked to disk."""
 
     def members() -> Iterator[tuple[str, bytes]]:
-        try:
-            with tarfile.open(path, "r|gz") as archive:
-                for member in archive:
-                    name = PurePosixPath(member.name).name
-                    if name in (META, *BATCHES[split]) and member.size <= MOST_BYTES:
-                        file = archive.extractfile(member)
-                        yield name, file.read() if file else b""
-        except (OSError, EOFError, tarfile.TarError) as error:
-            raise DataError(f"{path}: not a whole .tar.gz file: {error}") from error
+        with damaged(path), tarfile.open(path, "r|gz") as archive:
+            for member in archive:
+                name = PurePosixPath(member.name).name
+                if name in (META, *BATCHES[split]) and member.size <= MOST_BYTES:
+                    file = archive.extractfile(member)
+                    yield name, file.read() if file else b""
 
     return Origin(path.parent, (path,), f"cifar {split}", lambda: _read(members, split))
 
 
 def _read(members: Members, split: str) -> Contents:
-    try:
+    with damaged(META):
         meta: Any = next((unpickle(encoded) for name, encoded in members() if name == META), {})
         names = meta.get(b"label_names", meta.get("label_names", ()))
         classes = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names)
-    except (pickle.UnpicklingError, AttributeError, TypeError, ValueError) as error:
-        raise DataError(f"{META}: {error}") from error
 
     def entries() -> Iterator[Entry]:
         missing = {*BATCHES[split]}
@@ -112,7 +101,7 @@ def _batch(name: str, encoded: bytes) -> Iterator[Entry]:
         batch = unpickle(encoded)
         flat, labels = (batch[key] if key in batch else batch[key.encode()] for key in ("data", "labels"))
         images = np.asarray(flat, np.uint8).reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
-    except (pickle.UnpicklingError, KeyError, TypeError, ValueError) as error:
-        yield unreadable(name, str(error))
+    except Exception as error:  # a damaged pickle may raise anything
+        yield unreadable(name, f"damaged: {error}")
         return
     yield from array_entries(name, images, labels)

@@ -29,6 +29,7 @@ def test_a_summary_has_the_figures_and_every_problem(tmp_path):
     assert ("classes", "ant 11, bee 5") in summary.rows()
 
 
+@pytest.mark.slow
 def test_cifar10_has_its_known_means_and_content(shared):
     summary = inspect_data("cifar10", str(shared / "data/cifar10"))
     assert summary.means == pytest.approx((125.307, 122.950, 113.865), abs=1e-3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
@@ -109,8 +110,7 @@ def test_a_pickle_that_calls_anything_is_refused_before_it_does(tmp_path):
         with pytest.raises(pickle.UnpicklingError, match="refused"):
             unpickle(pickle.dumps(trap, protocol=2))
     assert not mark.exists()
-    with pytest.raises(pickle.UnpicklingError, match="damaged"):
-        unpickle(cifar_batch(*drawn(3))[:-50])
+    assert unpickle(cifar_batch(*drawn(3)))[b"labels"] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
@@ -172,7 +172,7 @@ def test_an_npz_of_floats_or_of_objects_is_refused(tmp_path):
     with pytest.raises(DataError, match="float32 values; allowed is uint8"):
         open_images(str(tmp_path / "f.npz"))
     np.savez(tmp_path / "o.npz", images=np.array([{}, {}], object))
-    with pytest.raises(DataError, match=r"not a whole \.npz file of plain arrays"):
+    with pytest.raises(DataError, match="allow_pickle=False"):
         open_images(str(tmp_path / "o.npz"))
 
 
@@ -259,6 +259,31 @@ def test_damaged_files_of_every_format_are_data_errors(tmp_path):
         (tmp_path / name).unlink()
     with pytest.raises(DataError, match="nothing here can be read; allowed: a folder of parquet"):
         open_images(str(tmp_path))
+
+
+def test_a_file_damaged_anywhere_is_read_or_is_a_data_error(tmp_path, monkeypatch):
+    """Bits flipped and ends cut off, at random places."""
+    monkeypatch.setenv("GANDER_CACHE", str(tmp_path / "cache"))
+    pixels, labels = drawn(6, 8)
+    np.savez(tmp_path / "a.npz", images=pixels, labels=labels)
+    write_zip(tmp_path / "a.zip", pixels, labels.tolist())
+    write_parquet(tmp_path / "a.parquet", [encoded(image) for image in pixels], [*labels])
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
+        for name in (f"data_batch_{number}" for number in range(1, 6)):
+            member = tarfile.TarInfo(name)
+            batch = cifar_batch(*drawn(2))
+            member.size = len(batch)
+            archive.addfile(member, io.BytesIO(batch))
+    rng = np.random.default_rng(0)
+    for path in sorted(tmp_path.glob("a.*")):
+        whole = np.frombuffer(path.read_bytes(), np.uint8)
+        open_images(str(path))
+        for round_ in range(25):
+            broken = whole[: rng.integers(len(whole))].copy() if round_ % 5 == 0 else whole.copy()
+            broken[rng.integers(len(broken), size=3)] ^= np.uint8(1 << rng.integers(8))
+            path.write_bytes(broken.tobytes())
+            with contextlib.suppress(DataError):
+                open_images(str(path))
 
 
 def write_all(folder: Path, **images: Image.Image) -> str:
