@@ -22,6 +22,8 @@ from gander.recipe.write import recipe_toml
 from gander.run import Run, create_run, cut_rows, storage_error, writing
 from gander.training.session import Session
 
+_AGREE_EVERY = 8  # steps
+
 
 class Watcher(Protocol):
     """Who is told how a run goes; only in the first process."""
@@ -115,6 +117,8 @@ def _go_on(run: Run, session: Session, watcher: Watcher | None, notes: list[str]
             notes = notes + session.restore(run)
             if rank() == 0:
                 cut_rows(run.log_file, session.log_rows)
+                if session.images_done:  # a kill may have come between the checkpoint and this file
+                    session.save_generator(run)
                 if not run.reals_file.exists():
                     session.draw_reals(run)
             watching.started(run, session.images_done, session.images_total, notes)
@@ -122,7 +126,7 @@ def _go_on(run: Run, session: Session, watcher: Watcher | None, notes: list[str]
                 watching.stepped(session.images_done)
                 if row:
                     watching.logged(row)
-                if any_of_all(bool(asked)) and not session.finished:
+                if _asked_to_stop(asked, session) and not session.finished:
                     session.save(run)
                     number = asked[0] if asked else signal.SIGTERM
                     raise Interrupted(
@@ -134,6 +138,13 @@ def _go_on(run: Run, session: Session, watcher: Watcher | None, notes: list[str]
         except OSError as error:
             raise storage_error(error, run.path) from None
     return run
+
+
+def _asked_to_stop(asked: list[int], session: Session) -> bool:
+    """Tell whether any process got a signal; several processes agree on that every few steps, all at once."""
+    if world_size() > 1 and session.trainer.clock.steps % _AGREE_EVERY:
+        return False
+    return any_of_all(bool(asked))
 
 
 @contextmanager

@@ -121,7 +121,11 @@ class Session:
         }
         if rank() == 0:
             save_checkpoint(run, self.images_done, tensors, progress, self.recipe.every.keep)
-            save_generator(run.generator_file, self.recipe, self.shape, self.images.classes, self._whole())
+            self.save_generator(run)
+
+    def save_generator(self, run: Run) -> None:
+        """Write the averaged generator's file."""
+        save_generator(run.generator_file, self.recipe, self.shape, self.images.classes, self._whole())
 
     def restore(self, run: Run) -> list[str]:
         """Take up the newest whole checkpoint, if there is one; say which damaged ones were passed over."""
@@ -153,7 +157,11 @@ class Session:
         """Give the averaged generator as it is sampled from: one net, or one a class."""
         if len(self.parts) == 1:
             return self.trainer.average
-        whole = build_generator(self.recipe, self.shape, len(self.parts))
+        with torch.random.fork_rng(
+            devices=[]
+        ):  # the nets of classes to come are drawn, which is no step's matter
+            torch.manual_seed(self.recipe.seed)
+            whole = build_generator(self.recipe, self.shape, len(self.parts))
         assert isinstance(whole, PerClass)
         for stage, net in enumerate([*self.done, self.trainer.average]):
             whole.generators[stage].load_state_dict(net.state_dict())
@@ -166,9 +174,7 @@ class Session:
     def _draw_samples(self, run: Run) -> None:
         if rank() != 0:
             return
-        state = torch.get_rng_state()  # a class that is not trained yet is built, which draws weights
         sampler = Sampler(self._whole(), self.recipe.latents, self.images.classes)
-        torch.set_rng_state(state)
         rows, columns = self._grid(sampler.conditional)
         latents = sampler.draw(rows * columns, self.recipe.seed + _SAMPLE_SEED)
         labels = torch.arange(rows).repeat_interleave(columns)
