@@ -15,39 +15,26 @@ import numpy.typing as npt
 
 from gander.data.origins import Contents, Entry, Origin, Pixels
 
+Mask = npt.NDArray[np.bool_]
+Numbers = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+
+
+def _colours(codes: str) -> Indices:
+    return np.array([[*bytes.fromhex(code)] for code in codes.split()], np.int64)
+
+
 SIDE = 32
 CLASSES = ("circle", "square", "triangle", "diamond", "star", "cross", "ring", "heart", "moon", "arrow")
 COLOURS = ("red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink")
-PAINTS = np.array(
-    [
-        (228, 26, 38),
-        (255, 138, 10),
-        (255, 226, 20),
-        (30, 178, 60),
-        (20, 206, 232),
-        (36, 68, 232),
-        (146, 44, 206),
-        (255, 92, 180),
-    ]
-)
+PAINTS = _colours("e41a26 ff8a0a ffe214 1eb23c 14cee8 2444e8 922cce ff5cb4")
 SIZES = (16, 19, 22)
 """Pixels across."""
 
 GRID, STEP = 3, 3
 """Places an axis, and pixels between them; a shape lies up to a pixel beside its place."""
 
-DULL = np.array(
-    [
-        (38, 40, 48),
-        (60, 66, 78),
-        (86, 80, 74),
-        (98, 108, 104),
-        (122, 116, 128),
-        (146, 140, 126),
-        (170, 174, 176),
-        (206, 200, 188),
-    ]
-)
+DULL = _colours("262830 3c424e 56504a 626c68 7a7480 928c7e aaaeb0 cec8bc")
 DEPTH = 20
 """How far, in grey levels, a pattern may move the ground."""
 
@@ -64,10 +51,6 @@ WHOLE = FINE * FINE
 
 NEAR = 88.0
 """A pixel further than this from a colour does not speak for it; no two colours are nearer each other."""
-
-Mask = npt.NDArray[np.bool_]
-Numbers = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.int64]
 
 
 class Factors(NamedTuple):
