@@ -76,7 +76,6 @@ class BatchNorm(nn.BatchNorm2d):
 
     def __init__(self, channels: int, momentum: float = 0.9, affine: bool = True) -> None:
         super().__init__(channels, momentum=1 - momentum, affine=affine)
-        self.num_batches_tracked: Tensor | None = None  # nothing reads it, so it is not state
 
     def forward(self, maps: Tensor) -> Tensor:
         """Normalise (N, C, H, W)."""
@@ -90,6 +89,8 @@ class BatchNorm(nn.BatchNorm2d):
             share = self.momentum or 0.0
             assert self.running_mean is not None
             assert self.running_var is not None
+            assert self.num_batches_tracked is not None
+            self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, share)
             self.running_var.lerp_(variance * count / (count - 1), share)
         scale = torch.rsqrt(variance + self.eps)
