@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
+import shlex
 import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,7 +15,8 @@ from gander.errors import RecipeError
 Patch = dict[str, Any]
 """Dotted path -> plain value (TOML types), applied in order."""
 
-_PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_PATH = re.compile(rf"{_KEY.pattern}(\.{_KEY.pattern})*")
 
 
 def parse_patch(edits: Iterable[str]) -> Patch:
@@ -92,13 +95,29 @@ def _place(entries: list[Any], key: str, path: str) -> int:
 
 
 def show_patch(patch: Mapping[str, Any]) -> str:
-    """Write a patch as it is typed on the command line."""
-    return " ".join(f"{path}={_plain(value)}" for path, value in patch.items())
+    """Write a patch as it is typed in a shell, so that what is read back is equal."""
+    return " ".join(shlex.quote(f"{path}={_text(value)}") for path, value in patch.items())
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {_plain(item)}" for key, item in value.items()) + "}"
-    return repr(value) if isinstance(value, list) else str(value)
+def _text(value: Any) -> str:
+    bare = isinstance(value, str) and value == value.strip() and parse_value(value) == value
+    return str(value) if bare else _toml(value)
+
+
+def _toml(value: Any) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():  # JSON escapes as TOML does, but for the one character that it leaves alone
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        case dict():
+            settings = ", ".join(f"{_toml_key(key)} = {_toml(item)}" for key, item in value.items())
+            return f"{{ {settings} }}"
+        case list() | tuple():
+            return f"[{', '.join(_toml(item) for item in value)}]"
+        case _:
+            return str(value)
+
+
+def _toml_key(key: str) -> str:
+    return key if _KEY.fullmatch(key) else _toml(key)
