@@ -112,7 +112,8 @@ class Session:
         self.trainer.guard.settle()
         tensors = trainer_state(self.trainer)
         for stage, net in enumerate(self.done):
-            tensors |= {f"done.{stage}.{name}": tensor for name, tensor in net.state_dict().items()}
+            weights = net.state_dict().items()
+            tensors |= {f"done.{stage}.{name}": tensor.contiguous() for name, tensor in weights}
         progress = {
             "stage": self.stage,
             "images": self.trainer.clock.images,
