@@ -1,0 +1,220 @@
+"""A run that was stopped goes on as if it had not been."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+import numpy as np
+import pytest
+import torch
+
+from gander.errors import CheckpointError, DataError, Interrupted
+from gander.run import Run
+from gander.training.checkpoint import newest_checkpoint, save_checkpoint
+from gander.training.loop import Unwatched, resume, train
+from tests.tiny import BATCH, FLAVOURS, Stop, command, contents, finish, start, stopped_run, tiny
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Train each flavour once without a stop."""
+    runs = {}
+
+    def trained(flavour):
+        if flavour not in runs:
+            folder = tmp_path_factory.mktemp("whole")
+            runs[flavour] = train(tiny(folder, flavour), folder / "run")
+        return runs[flavour]
+
+    return trained
+
+
+def other_fate():
+    """Leave this process as a fresh one might be: with random streams at other places."""
+    torch.manual_seed(random.randrange(2**32))
+    np.random.seed(random.randrange(2**32))
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_run_stopped_after_every_single_step_ends_in_the_same_bytes(flavour, whole, tmp_path):
+    recipe = tiny(whole(flavour).path.parent, flavour)
+    run = stopped_run(recipe, tmp_path / "run", 1)
+    for _ in range(100):
+        other_fate()
+        try:
+            resume(run, Stop())
+            break
+        except Interrupted:
+            pass
+    assert contents(run) == contents(whole(flavour))
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_crash_between_saves_leaves_no_trace_at_the_end(flavour, whole, tmp_path):
+    class Crash(Stop):
+        def stepped(self, images):
+            self.steps_left -= 1
+            if self.steps_left == 0:
+                raise MemoryError
+
+    with pytest.raises(MemoryError):
+        train(tiny(whole(flavour).path.parent, flavour), tmp_path / "run", Crash(7))
+    other_fate()
+    run = resume(Run(tmp_path / "run"))
+    assert contents(run) == contents(whole(flavour))
+    assert {*os.listdir(run.checkpoints)} == {*os.listdir(whole(flavour).checkpoints)}
+
+
+# Left out, each makes the run that goes on refuse to start, or end in other bytes.
+TENSORS = (
+    *("g", "d", "average", "g_optimiser", "d_optimiser"),
+    *("stats", "random.global", "random.latents", "penalty.lecam"),
+)
+PROGRESS = ("stage", "images", "steps", "log_rows")
+
+
+def rewritten(run, tensors, progress):
+    """Replace all checkpoints of a run by a whole one that holds other things."""
+    shutil.rmtree(run.checkpoints)
+    run.checkpoints.mkdir()
+    save_checkpoint(run, progress["images"], tensors, progress, keep=2)
+    return run
+
+
+def is_noticed(run, whole):
+    other_fate()
+    try:
+        return contents(resume(run)) != contents(whole)
+    except CheckpointError:
+        return True
+
+
+@pytest.fixture
+def midway(whole, tmp_path):
+    """A run of the flavour with most kinds of state, stopped between two rows of its log."""
+    return stopped_run(tiny(whole("lecam").path.parent, "lecam"), tmp_path / "run", 7)
+
+
+def test_the_kinds_of_state_below_are_all_there_are(midway):
+    saved, _ = newest_checkpoint(midway)
+    assert {kind for kind in TENSORS for name in saved.tensors if name.startswith(f"{kind}.")} | {
+        name for name in saved.tensors if name.startswith("random.")
+    } == {*TENSORS}
+    assert all(name.startswith((*(f"{kind}." for kind in TENSORS), "random.")) for name in saved.tensors)
+    assert {*saved.progress} == {"format", *PROGRESS}
+
+
+def test_the_same_checkpoint_rewritten_changes_nothing(midway, whole):
+    saved, _ = newest_checkpoint(midway)
+    assert not is_noticed(rewritten(midway, saved.tensors, saved.progress), whole("lecam"))
+
+
+@pytest.mark.parametrize("kind", TENSORS)
+def test_no_kind_of_tensor_can_be_left_out(kind, midway, whole):
+    saved, _ = newest_checkpoint(midway)
+    left = {name: saved.tensors[name] for name in saved.tensors if not f"{name}.".startswith(f"{kind}.")}
+    assert len(left) < len(saved.tensors)
+    assert is_noticed(rewritten(midway, left, saved.progress), whole("lecam"))
+
+
+@pytest.mark.parametrize("key", ["images", "steps", "log_rows"])
+def test_no_count_can_be_another(key, midway, whole):
+    saved, _ = newest_checkpoint(midway)
+    progress = saved.progress | {key: saved.progress[key] - 1}
+    assert is_noticed(rewritten(midway, saved.tensors, progress), whole("lecam"))
+
+
+def test_a_tensor_too_many_is_refused_by_name(midway):
+    saved, _ = newest_checkpoint(midway)
+    rewritten(midway, saved.tensors | {"h.weight": torch.zeros(2)}, saved.progress)
+    with pytest.raises(CheckpointError, match=r"h\.weight, which this recipe has no place for"):
+        resume(midway)
+
+
+def test_a_tensor_of_another_shape_is_refused_by_name(midway):
+    saved, _ = newest_checkpoint(midway)
+    rewritten(midway, saved.tensors | {"d.head.score.bias": torch.zeros(2)}, saved.progress)
+    with pytest.raises(CheckpointError, match=r"d\.head\.score\.bias has shape \(2,\).*wants \(1,\)"):
+        resume(midway)
+
+
+def test_other_data_under_the_same_path_is_refused(tmp_path):
+    run = stopped_run(tiny(tmp_path), tmp_path / "run", 6)
+    before = contents(run)
+    np.savez(tmp_path / "data.npz", images=np.zeros((64, 8, 8, 3), np.uint8), labels=np.arange(64) % 2)
+    with pytest.raises(DataError, match="is not the data this run began with"):
+        resume(run)
+    assert contents(run) == before
+
+
+def test_other_circumstances_are_told_not_hidden(tmp_path):
+    run = stopped_run(tiny(tmp_path), tmp_path / "run", 2)
+    env = run.env()
+    run.env_file.write_text(run.env_file.read_text().replace(f'"torch": "{env["torch"]}"', '"torch": "2.0"'))
+
+    class Notes(Unwatched):
+        def started(self, run, images, total, notes):
+            self.notes = notes
+
+    heard = Notes()
+    resume(run, heard)
+    assert heard.notes == [f"not bit-identical from here on: torch was 2.0, is {env['torch']}"]
+
+
+def test_a_finished_run_resumed_stays_as_it_is(whole):
+    before = contents(whole("plain"))
+    assert contents(resume(whole("plain"))) == before
+
+
+def killed(process, delay):
+    """Kill -9 a process and all it started after a while; tell whether it came in time."""
+    time.sleep(delay)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    code = finish(process)
+    assert code in (0, -signal.SIGKILL)
+    return code != 0
+
+
+def words_for(run, recipe):
+    return ("resume", str(run.path)) if run.path.exists() else ("train", recipe, "--run", str(run.path))
+
+
+@pytest.mark.parametrize("kills", [4, pytest.param(50, marks=pytest.mark.slow)])
+def test_kills_at_random_moments_leave_no_trace(kills, whole, tmp_path):
+    rng, landed, rounds = random.Random(kills), 0, 0
+    while landed < kills:
+        like = whole(("lecam", "per class")[rounds % 2])
+        run = Run(tmp_path / f"run-{rounds}")
+        for _ in range(min(10, kills - landed)):
+            process = start(command, *words_for(run, str(like.recipe_file)))
+            landed += killed(process, rng.uniform(0, 0.5))
+        assert finish(start(command, *words_for(run, str(like.recipe_file)))) == 0
+        assert contents(run) == contents(like)
+        assert {*os.listdir(run.checkpoints)} == {*os.listdir(like.checkpoints)}
+        assert {*os.listdir(run.path)} == {*os.listdir(like.path)} | {"curves.png"}
+        rounds += 1
+
+
+@pytest.mark.slow
+def test_kills_of_real_processes_leave_no_trace(tmp_path):
+    longer = {"train.images": 100 * BATCH}
+    like = train(tiny(tmp_path, patch=longer), tmp_path / "whole")
+    run = Run(tmp_path / "run")
+    for rows in (1, 5, 12, None):
+        words = words_for(run, str(like.recipe_file))
+        process = subprocess.Popen([sys.executable, "-m", "gander", *words], start_new_session=True)
+        while rows is not None and len(run.history().images) < rows:
+            assert process.poll() is None
+            time.sleep(0.005)
+        if rows is not None:
+            os.killpg(process.pid, signal.SIGKILL)
+        assert process.wait() == (0 if rows is None else -signal.SIGKILL)
+    assert contents(run) == contents(like)
