@@ -1,0 +1,287 @@
+"""The training step: who moves when, on which images, and what stops it."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from gander.data.batches import Batches
+from gander.data.images import Images
+from gander.engine.machine import Machine
+from gander.errors import NumericsError
+from gander.nets.blocks import ImageShape
+from gander.patch import apply_patch
+from gander.recipe.read import build_recipe
+from gander.techniques.slots import View
+from gander.training.step import Player, Trainer
+
+CPU = torch.device("cpu")
+SHAPE = ImageShape(1, 8, 2)
+LINEAR_D = {
+    "kind": "stack",
+    "activation": "linear",
+    "layers": [{"kind": "conv", "width": 1, "kernel": 1}],
+}
+TREE = {
+    "latents": {"kind": "normal", "dim": 4},
+    "generator": {"kind": "stack", "layers": [{"kind": "dense", "width": 2, "size": 8}]},
+    "discriminator": LINEAR_D,
+    "train": {"images": 100, "batch": 4, "g_lr": 0.01, "d_lr": 0.01},
+}
+
+
+def trainer(**edits):
+    """Make a tiny trainer; edits write dots as two underscores."""
+    patch = {path.replace("__", "."): value for path, value in edits.items()}
+    return Trainer(build_recipe(apply_patch(TREE, patch)), SHAPE, Machine(CPU, "float32", 1), seed=0)
+
+
+class Reals(Batches):
+    """Sixteen drawn images that remember which were asked for, and may hold a broken one."""
+
+    def __init__(self, broken=None):
+        rng = np.random.default_rng(0)
+        pixels = rng.integers(0, 256, (16, 1, 8, 8), np.uint8)
+        super().__init__(Images(pixels, np.arange(16) % 2, ("a", "b"), "", "drawn"), 0, CPU)
+        self.taken, self.broken = [], broken
+
+    def take(self, position, count):
+        self.taken.append((position, count))
+        images, labels = super().take(position, count)
+        if self.broken is not None:
+            images[0, 0, 0, 0] = self.broken
+        return images, labels
+
+
+def weights(net):
+    return [weight.detach().clone() for weight in net.parameters()]
+
+
+def moved(before, net):
+    return any(not torch.equal(old, new) for old, new in zip(before, net.parameters(), strict=True))
+
+
+@pytest.fixture
+def updates(monkeypatch):
+    """Record every update: whose it is, who moved since the last, and the other net's gradients."""
+    seen = []
+
+    def watched(player, clock, update=Player.update):
+        other = players["d" if player.side == "g" else "g"]
+        seen.append(
+            {
+                "side": player.side,
+                "other frozen": not any(weight.requires_grad for weight in other.net.parameters()),
+                "other has gradients": any(weight.grad is not None for weight in other.net.parameters()),
+                "moved before": {side for side in players if moved(latest[side], players[side].net)},
+            }
+        )
+        update(player, clock)
+        seen[-1]["moved"] = {side for side in players if moved(latest[side], players[side].net)}
+        latest.update({side: weights(players[side].net) for side in players})
+
+    players, latest = {}, {}
+
+    def watch(made):
+        players.update(g=made.g, d=made.d)
+        latest.update({side: weights(players[side].net) for side in players})
+        monkeypatch.setattr(Player, "update", watched)
+        return seen
+
+    return watch
+
+
+FLAVOURS = {
+    "joint": ({}, "dg"),
+    "separate": ({"train__d_update": "separate"}, "ddg"),
+    "three d steps": ({"train__d_steps": 3}, "dddg"),
+    "separate, two d steps": ({"train__d_update": "separate", "train__d_steps": 2}, "ddddg"),
+    "relativistic with slopes": (
+        {"objective": "relativistic", "penalties": [{"kind": "r1"}, {"kind": "r2"}]},
+        "dg",
+    ),
+    "class head": (
+        {
+            "discriminator__labels": "head",
+            "generator__labels": "concatenated",
+            "penalties": [{"kind": "auxiliary_classifier"}],
+        },
+        "dg",
+    ),
+}
+
+
+@pytest.mark.parametrize(("edits", "sides"), FLAVOURS.values(), ids=FLAVOURS)
+def test_each_update_moves_its_own_net_only_and_leaves_no_gradient(updates, edits, sides):
+    made = trainer(**edits)
+    seen, reals = updates(made), Reals()
+    for _ in range(2):
+        made.step(reals)
+    assert "".join(update["side"] for update in seen) == sides * 2
+    for update in seen:
+        assert update["other frozen"]
+        assert not update["other has gradients"]
+        assert update["moved before"] == set()
+        assert update["moved"] == {update["side"]}
+    for player in (made.g, made.d):
+        assert all(weight.grad is None for weight in player.net.parameters())
+        assert all(weight.requires_grad for weight in player.net.parameters())
+        made_updates = {int(state["step"]) for state in player.optimiser.state.values()}
+        assert made_updates == {2 * sides.count(player.side)}
+
+
+@pytest.mark.parametrize(
+    ("edits", "taken", "shown"),
+    [
+        ({}, [(0, 4), (4, 4)], 8),
+        ({"train__d_update": "separate"}, [(0, 2), (2, 2)], 4),
+        ({"train__d_steps": 2}, [(0, 4), (4, 4), (8, 4), (12, 4)], 16),
+        ({"train__d_steps": 2, "train__d_update": "separate"}, [(0, 2), (2, 2), (4, 2), (6, 2)], 8),
+    ],
+    ids=["joint", "separate", "two d steps", "separate, two d steps"],
+)
+def test_the_clock_counts_real_images_and_says_which_come_next(edits, taken, shown):
+    made, reals = trainer(**edits), Reals()
+    for _ in range(2):
+        made.step(reals)
+    assert reals.taken == taken
+    assert (made.clock.images, made.clock.steps) == (shown, 2)
+
+
+@pytest.mark.parametrize(("update", "sizes"), [("joint", [4, 4]), ("separate", [2, 4])])
+def test_the_generator_learns_from_a_whole_batch_where_the_discriminator_sees_halves(update, sizes):
+    made, seen = trainer(train__d_update=update, generator__labels="concatenated"), []
+    made.generator.register_forward_hook(lambda _, given, out: seen.append((len(given[1]), len(out))))
+    made.step(Reals())
+    assert seen == [(size, size) for size in sizes]
+
+
+def latents(made, *sizes):
+    rng = torch.Generator().manual_seed(0)
+    return [made.recipe.latents(size, rng) for size in sizes]
+
+
+def test_the_relativistic_loss_compares_with_reals_in_both_updates():
+    made, reals = trainer(objective="relativistic", train__g_lr=0.0, train__d_lr=0.0), Reals()
+    made.step(reals)
+    noted = made.stats.means()
+    real = made.d.net(reals.take(0, 4)[0]).score
+    for name, sign, z in zip(("loss/d", "loss/g"), (1, -1), latents(made, 4, 4), strict=True):
+        fake = made.d.net(made.generator(z)).score
+        assert noted[name] == pytest.approx(F.softplus(sign * (fake - real)).mean().item(), rel=1e-5)
+
+
+def test_losses_scores_and_gradients_are_noted_under_their_names():
+    made = trainer(penalties=[{"kind": "r1"}])
+    made.step(Reals())
+    assert {*made.stats.means()} == {
+        *("loss/d", "loss/g", "score/real", "score/fake", "grad/d", "grad/g", "r1/d")
+    }
+    made = trainer(train__d_update="separate")
+    made.step(Reals())
+    assert {"loss/d_real", "loss/d_fake", "score/real", "score/fake"} < {*made.stats.means()}
+
+
+class Double(View):
+    """Show images twice as strong."""
+
+    def __call__(self, images, clock):
+        return images * 2
+
+
+def slope_of(net):
+    """Give the squared slope of a linear discriminator by its images."""
+    images = torch.zeros(1, 1, 8, 8, requires_grad=True)
+    net(images).score.sum().backward()
+    net.zero_grad()
+    return images.grad.square().sum().item()
+
+
+def test_slopes_reach_the_images_as_they_were_before_the_views():
+    made = trainer(penalties=[{"kind": "r1", "weight": 3.0}], train__d_lr=0.0)
+    made.recipe = made.recipe.model_copy(update={"views": (Double(),)})
+    made.step(Reals())
+    assert made.stats.means()["r1/d"] == pytest.approx(3 / 2 * 4 * slope_of(made.d.net), rel=1e-5)
+
+
+def test_a_lazy_penalty_is_paid_now_and_then_and_times_as_many():
+    made = trainer(penalties=[{"kind": "r2", "weight": 1.0, "every": 3}], train__d_lr=0.0)
+    paid = []
+    for _ in range(6):
+        made.step(Reals())
+        paid.append(made.stats.means().get("r2/d"))
+    once = pytest.approx(3 * slope_of(made.d.net) / 2, rel=1e-5)
+    assert paid == [once, None, None, once, None, None]
+
+
+def test_with_separate_updates_each_penalty_is_paid_where_its_images_are():
+    made = trainer(penalties=[{"kind": "r1"}, {"kind": "r2"}], train__d_update="separate", train__d_lr=0.0)
+    made.step(Reals())
+    noted, once = made.stats.means(), pytest.approx(slope_of(made.d.net) / 2, rel=1e-5)
+    assert (noted["r1/d"], noted["r2/d"]) == (once, once)
+
+
+@pytest.mark.parametrize("side", ["g", "d"])
+def test_rates_follow_their_ramps(side):
+    made = trainer(**{f"train__{side}_lr": {"from": 0.5, "to": 0.1, "over": 8}})
+    rates = []
+    for _ in range(4):
+        made.step(Reals())
+        rates.append(getattr(made, side).optimiser.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.5, 0.3, 0.1, 0.1])
+
+
+def test_rewires_come_before_and_after_each_update():
+    made = trainer(rewires={"discriminator": [{"kind": "clip_weights", "limit": 0.001}]}, train__d_lr=0.5)
+    made.step(Reals())
+    assert all(weight.abs().max() <= 0.001 for weight in made.d.net.parameters())
+    still = trainer(rewires={"discriminator": [{"kind": "clip_gradients", "norm": 0.0}]})
+    before = weights(still.d.net)
+    still.step(Reals())
+    assert not moved(before, still.d.net)
+
+
+def test_equal_seeds_make_equal_trainings():
+    nets = []
+    for _ in range(2):
+        made = trainer(views=[{"kind": "diffaugment"}])
+        for _ in range(2):
+            made.step(Reals())
+        nets.append([*weights(made.generator), *weights(made.d.net), *weights(made.average)])
+    assert all(torch.equal(first, second) for first, second in zip(*nets, strict=True))
+
+
+def plant(net, name, value):
+    dict(net.named_parameters())[name].data.view(-1)[0] = value
+
+
+BROKEN = {
+    "a weight of d": (lambda made: plant(made.d.net, "layers.0.weight", torch.nan), None, "layers.0.weight"),
+    "a weight of g": (lambda made: plant(made.generator, "layers.0.bias", torch.nan), None, "loss/d"),
+    "an image": (lambda made: None, torch.nan, "loss/d"),
+    "an endless loss": (
+        lambda made: plant(made.d.net, "head.score.bias", torch.inf),
+        None,
+        "head.score.bias",
+    ),
+    "too steep a slope": (lambda made: plant(made.d.net, "head.score.weight", 1e30), None, "r1/d"),
+}
+
+
+@pytest.mark.parametrize(("break_it", "pixel", "named"), BROKEN.values(), ids=BROKEN)
+def test_a_number_that_is_not_finite_stops_the_step_before_it_reaches_a_weight(break_it, pixel, named):
+    made = trainer(penalties=[{"kind": "r1"}])
+    made.step(Reals())
+    break_it(made)
+    before = copy.deepcopy([made.generator.state_dict(), made.d.net.state_dict(), made.average.state_dict()])
+    with pytest.raises(NumericsError) as caught:
+        made.step(Reals(pixel))
+    assert named in str(caught.value)
+    assert "step 2, after 4 images" in str(caught.value)
+    after = [made.generator.state_dict(), made.d.net.state_dict(), made.average.state_dict()]
+    for then, now in zip(before, after, strict=True):
+        for name, value in then.items():
+            torch.testing.assert_close(now[name], value, rtol=0, atol=0, equal_nan=True)
+    assert made.clock.steps == 1
