@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
 from gander.run import Run
 
@@ -49,8 +49,9 @@ class TrainingProgress:
             say(note)
         say(f"run {run.path}: {total:,} images" + (f", going on after {images:,}" if images else ""))
         if sys.stdout.isatty():
-            columns = (BarColumn(20), MofNCompleteColumn(), TextColumn("{task.description}"))
-            self._live = Progress(*columns, console=Console(highlight=False))
+            # The numbers come first: on a narrow terminal it is the bar that gives way.
+            columns = (TextColumn("{task.percentage:3.0f}% {task.description}"), BarColumn(None))
+            self._live = Progress(*columns, console=Console(highlight=False), expand=True)
             self._task = self._live.add_task("", total=total, completed=images)
             self._live.start()
 
