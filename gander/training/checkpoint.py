@@ -51,8 +51,7 @@ def save_checkpoint(
         return folder
     draft = run.checkpoints / f".draft-{os.getpid()}"
     try:
-        for debris in run.checkpoints.glob(".*-*"):  # of a process that was killed here; the run is ours now
-            shutil.rmtree(debris, ignore_errors=True)
+        _sweep(run)  # what a process that was killed here has left; the run is ours now
         draft.mkdir(parents=True)
         for name, data in contents.items():
             _write(draft / name, data)
@@ -61,6 +60,7 @@ def save_checkpoint(
             folder.rename(run.checkpoints / f".replaced-{folder.name}")
         draft.rename(folder)
         sync_folder(run.checkpoints)
+        _sweep(run)
         _prune(run, keep)
     except OSError as error:
         shutil.rmtree(draft, ignore_errors=True)
@@ -120,6 +120,11 @@ def _write(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _sweep(run: Run) -> None:
+    for debris in run.checkpoints.glob(".*-*"):
+        shutil.rmtree(debris, ignore_errors=True)
 
 
 def _prune(run: Run, keep: int) -> None:
