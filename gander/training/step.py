@@ -76,6 +76,7 @@ class Trainer:
         self.average: Generator = copy.deepcopy(self.generator).requires_grad_(False)
         self.g = Player("g", self.generator, recipe.rewires.generator, recipe)
         self.d = Player("d", self._place(d), recipe.rewires.discriminator, recipe)
+        self.nets = nn.ModuleDict({"g": self.g.net, "d": self.d.net})  # to name a weight of either
         self.penalties = [(penalty, penalty.start(machine.device)) for penalty in recipe.penalties]
         self._update_d = {"joint": self._update_d_jointly, "separate": self._update_d_separately}[
             recipe.train.d_update
@@ -189,7 +190,7 @@ class Trainer:
         grads = [weight.grad for weight in player.net.parameters() if weight.grad is not None]
         noted[grad_name] = torch.nn.utils.get_total_norm(grads, foreach=True)
         values = mean_of_all(torch.stack([*noted.values()]))
-        self.guard.watch([*noted], values, self.clock, player.net)
+        self.guard.watch([*noted], values, self.clock, self.nets)
         self.stats.add([*noted], values)
         player.update(self.clock)
 

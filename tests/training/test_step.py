@@ -258,15 +258,27 @@ def plant(net, name, value):
 
 
 BROKEN = {
-    "a weight of d": (lambda made: plant(made.d.net, "layers.0.weight", torch.nan), None, "layers.0.weight"),
-    "a weight of g": (lambda made: plant(made.generator, "layers.0.bias", torch.nan), None, "loss/d"),
-    "an image": (lambda made: None, torch.nan, "loss/d"),
+    "a weight of d": (
+        lambda made: plant(made.d.net, "layers.0.weight", torch.nan),
+        None,
+        "the weight d.layers.0.weight",
+    ),
+    "a weight of g": (
+        lambda made: plant(made.generator, "layers.0.bias", torch.nan),
+        None,
+        "the weight g.layers.0.bias",
+    ),
+    "an image": (lambda made: None, torch.nan, "loss/d is not finite"),
     "an endless loss": (
         lambda made: plant(made.d.net, "head.score.bias", torch.inf),
         None,
-        "head.score.bias",
+        "the weight d.head.score.bias",
     ),
-    "too steep a slope": (lambda made: plant(made.d.net, "head.score.weight", 1e30), None, "r1/d"),
+    "too steep a slope": (
+        lambda made: plant(made.d.net, "head.score.weight", 1e30),
+        None,
+        "r1/d is not finite",
+    ),
 }
 
 
