@@ -77,8 +77,12 @@ class Run:
         return sorted((self.path / "samples").glob("images-*.png"))
 
     def env(self) -> dict[str, Any]:
-        """Read what the run was started with."""
-        read: dict[str, Any] = json.loads(self.env_file.read_text("utf-8"))
+        """Read what the run was started with; StorageError where that is damaged."""
+        try:
+            read: dict[str, Any] = json.loads(self.env_file.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is not JSON"
+            raise StorageError(f"{self.env_file}: cannot be read: {reason}") from None
         return read
 
     def history(self) -> History:
@@ -164,21 +168,24 @@ def writing(run: Run) -> Iterator[None]:
     Raises: RunInUseError with the holder's process number.
     """
     try:
-        file = (run.path / ".lock").open("a+")
+        file = (run.path / ".lock").open("ab+", buffering=0)
     except OSError as error:
         raise storage_error(error, run.path) from None
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.truncate(0)
+            file.write(str(os.getpid()).encode())
+            for draft in [*run.path.glob(".*.draft"), *run.path.glob("samples/.images-*.draft")]:
+                draft.unlink(missing_ok=True)  # a process that was killed here left it
         except BlockingIOError:
             file.seek(0)
             raise RunInUseError(
-                f"{run.path}: process {file.read().strip() or 'unknown'} is training it now",
+                f"{run.path}: process {file.read().decode() or 'unknown'} is training it now",
                 hint="wait for it, or stop it with: kill -INT and its number",
             ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        except OSError as error:
+            raise storage_error(error, run.path) from None
         yield
 
 
@@ -195,10 +202,11 @@ def in_use(run: Run) -> bool:
 
 
 def append_row(path: Path, row: Mapping[str, Any]) -> None:
-    """Add one line to a log, in one write."""
+    """Add one line to a log, in one write where the disk takes it whole."""
     line = json.dumps(row, allow_nan=False).encode() + b"\n"
     with path.open("ab", buffering=0) as file:
-        file.write(line)
+        while line:  # a disk that fills up takes a part first, and complains at the rest
+            line = line[file.write(line) :]
 
 
 def cut_rows(path: Path, rows: int) -> None:
