@@ -17,7 +17,7 @@ from gander.engine.machine import choose_machine, wants_cuda
 from gander.errors import DataError, Interrupted, RecipeError
 from gander.recipe.read import build_recipe
 from gander.recipe.schema import Recipe
-from gander.recipe.shipped import parse_recipe
+from gander.recipe.shipped import parse_recipe, recipe_text
 from gander.recipe.write import recipe_toml
 from gander.run import Run, create_run, cut_rows, storage_error, writing
 from gander.training.session import Session
@@ -91,7 +91,7 @@ def resume(run: Run, watcher: Watcher | None = None) -> Run:
 
     Raises: CheckpointError where no checkpoint is usable, DataError where the data changed; else as `train`.
     """
-    recipe = build_recipe(parse_recipe(run.recipe_file.read_text("utf-8"), str(run.recipe_file)))
+    recipe = build_recipe(parse_recipe(recipe_text(str(run.recipe_file)), str(run.recipe_file)))
     with process_group(wants_cuda(recipe.engine)):
         env = run.env()
         machine = choose_machine(recipe.engine, env["threads"] if env["processes"] == world_size() else 0)
