@@ -1,0 +1,162 @@
+"""Reading recipes: extending, patching, and what is told where that fails."""
+
+import pytest
+
+from gander.errors import RecipeError
+from gander.recipe.read import build_recipe, load_recipe
+from gander.recipe.shipped import parse_recipe, recipe_text
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a recipe file and give its path."""
+
+    def written(text, name="mine.toml"):
+        path = tmp_path / name
+        path.write_text(text) if isinstance(text, str) else path.write_bytes(text)
+        return str(path)
+
+    return written
+
+
+def problems(name, patch=()):
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(name, patch)
+    return caught.value.problems
+
+
+def test_a_file_that_extends_changes_what_it_says_and_nothing_else(write):
+    base = load_recipe("quickstart").model_dump(by_alias=True)
+    own = load_recipe(
+        write(
+            """
+            extends = "quickstart"
+            penalties = [{ kind = "r1" }]
+            average = { kind = "latest" }                     # another kind: the old table goes
+            [objective]
+            kind = "smooth"
+            [generator]
+            output = { activation = "sigmoid" }               # the same kind: the rest stays
+            layers = [{ kind = "dense", width = 8, size = 32 }]  # a list: the old one goes
+            [train]
+            batch = 8
+            """
+        )
+    ).model_dump(by_alias=True)
+    changed = {key for key in base if own[key] != base[key]}
+    assert changed == {"penalties", "average", "objective", "generator", "train"}
+    assert own["train"] == base["train"] | {"batch": 8}
+    assert own["average"] == {"kind": "latest"}
+    assert own["generator"]["output"] == base["generator"]["output"] | {"activation": "sigmoid"}
+    assert len(own["generator"]["layers"]) == 1
+    assert own["generator"]["labels"] == "concatenated"
+
+
+def test_files_extend_files_beside_them(write):
+    write('extends = "quickstart"\nseed = 1\n[train]\nepochs = 3', "first.toml")
+    recipe = load_recipe(write('extends = "first.toml"\n[train]\nbatch = 8', "second.toml"))
+    assert (recipe.seed, recipe.train.epochs, recipe.train.images, recipe.train.batch) == (1, 3, None, 8)
+
+
+@pytest.mark.parametrize("files", [["a"], ["a", "b"], ["a", "b", "c"]], ids=len)
+def test_recipes_that_extend_one_another_in_a_circle_are_told(write, files):
+    for name, base in zip(files, [*files[1:], files[0]], strict=True):
+        path = write(f'extends = "{base}.toml"', f"{name}.toml")
+    (problem,) = problems(path)
+    assert "extends itself: " in problem
+    assert problem.count(" -> ") == len(files)
+
+
+@pytest.mark.parametrize(
+    ("patch", "images", "epochs"),
+    [
+        (["train.images=500"], 500, None),
+        (["train.epochs=2"], None, 2),
+        (["train.epochs=2", "train.images=500"], None, None),
+    ],
+)
+def test_images_replace_epochs_and_epochs_replace_images(patch, images, epochs):
+    for name in ("quickstart", "cifar10-dcgan"):  # one says images, the other epochs
+        if len(patch) == 2:
+            assert "give one of train.images and train.epochs" in problems(name, patch)[0]
+        else:
+            train = load_recipe(name, patch).train
+            assert (train.images, train.epochs) == (images, epochs)
+
+
+def test_an_epoch_is_as_many_steps_as_whole_batches_fit():
+    steps = {
+        "train.epochs=180": 180 * 390,
+        "train.epochs=0.5": 195,
+        "train.images=6400": 100,
+        "train.images=6401": 101,
+        "train.images=1": 1,
+    }
+    for edit, expected in steps.items():
+        assert load_recipe("cifar10-maxpool", [edit]).steps_for(50_000) == expected
+    assert load_recipe("cifar10-perclass").steps_for(5_000, stages=10) == 100 * 39
+    assert load_recipe("cifar10-perclass", {"train.images": 64_000}).steps_for(5_000, stages=10) == 100
+
+
+def test_a_patch_is_the_same_as_text_and_as_values():
+    texts = load_recipe("quickstart", ["train.batch=8", "objective=wasserstein"])
+    assert texts == load_recipe("quickstart", {"train.batch": 8, "objective": "wasserstein"})
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("seed = 1\ntitle = oops\n", "line 2, column 9"),
+        ("seed = 1\nseed = 2\n", "line 2"),
+        ("[" * 50 + "\n", "line 1"),
+        ("x = " + "[" * 5000, "nested too deep"),
+        ("seed = " + "9" * 5000, "a number is too long"),
+        (b"\xff\xfe", "is not UTF-8 text"),
+        ("#" * (1 << 20) + "\n", "over 1 MiB"),
+        ("extends = 5", 'write one name, as in extends = "quickstart"'),
+        ('extends = "nothing"', 'no recipe is called "nothing"'),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_a_file_that_is_no_recipe_is_told_in_one_line(write, text, says):
+    (problem,) = problems(write(text))
+    assert says in problem
+
+
+def test_a_path_that_cannot_be_read_is_told(tmp_path):
+    assert "cannot be read: No such file" in problems(str(tmp_path / "none.toml"))[0]
+    (tmp_path / "folder.toml").mkdir()
+    assert "cannot be read: Is a directory" in problems(str(tmp_path / "folder.toml"))[0]
+
+
+def test_problems_say_which_recipe_and_what_to_type_next():
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("shapes-dcgan", ["train.batch=1", "seed=-1"])
+    assert all(problem.startswith("recipe shapes-dcgan: ") for problem in caught.value.problems)
+    assert len(caught.value.problems) == 2
+    assert caught.value.hint == "gander recipes shapes-dcgan"
+
+
+@pytest.mark.parametrize(
+    ("patch", "says"),
+    [
+        (["train.d_update=separate", "objective=relativistic"], "relativistic compares real with fake"),
+        (["train.d_update=separate", "penalties=[{ kind = 'lecam' }]"], "lecam looks at real and fake"),
+        (["train.d_update=separate", "train.batch=5"], "half-batches need an even number"),
+        (["train.per_class=true"], "each net sees one class"),
+        (["discriminator.labels=head"], "nothing trains the head"),
+        (["penalties=[{ kind = 'auxiliary_classifier' }]"], 'set discriminator.labels="head"'),
+        (["penalties=[{ kind = 'r1' }, { kind = 'r1' }]"], "r1 stands twice"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_told(patch, says):
+    assert any(says in problem for problem in problems("quickstart", patch))
+
+
+@pytest.mark.parametrize(
+    ("key", "name"), [("data", "mnist"), ("objective", "hinge"), ("average", "ema"), ("latents", "uniform")]
+)
+def test_a_name_alone_stands_for_a_table(key, name):
+    tree = parse_recipe(recipe_text("quickstart"), "quickstart")
+    word = "source" if key == "data" else "kind"
+    assert build_recipe(tree | {key: name}) == build_recipe(tree | {key: {word: name}})
