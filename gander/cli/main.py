@@ -124,9 +124,10 @@ def main() -> None:
     """Run one verb and end the process with its exit code."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        app(standalone_mode=False)
-    except typer.Exit as done:
-        sys.exit(done.exit_code)
+        code = app(standalone_mode=False)  # a verb gives None, typer 130 for Ctrl-C
+        if code == 130:
+            _tell("stopped")
+        sys.exit(code)
     except GanderError as error:
         _tell(str(error))
         sys.exit(exit_code(error))
