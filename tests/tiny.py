@@ -144,7 +144,9 @@ def contents(run: Run) -> dict[str, Any]:
 
 # Forks from a server that has imported torch, and done nothing with it, start in milliseconds.
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["pytest", "gander.report.curves", "gander.cli.training", __name__])
+_server.set_forkserver_preload(
+    ["pytest", "torch._dynamo", "gander.report.curves", "gander.cli.training", __name__]
+)
 
 
 def start(
