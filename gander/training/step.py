@@ -124,8 +124,8 @@ class Trainer:
         count = (
             self.recipe.train.batch * len(real) // (self.recipe.shown_per_step // self.recipe.train.d_steps)
         )
-        if labels is not None:  # of half a batch, where D's updates are separate
-            labels = labels.repeat(-(-count // len(labels)))[:count]
+        if labels is not None:  # of half a batch, where D's updates are separate; a process repeats its own
+            labels = labels.repeat_interleave(count // len(labels))
         latents = self.recipe.latents(count, self.rng)
         with self.machine.autocast():
             fake = self.generator(latents, labels).float()
