@@ -75,4 +75,4 @@ def same_everywhere(tensors: Iterable[Tensor]) -> None:
     """Overwrite tensors with the first process's."""
     if world_size() > 1:
         for tensor in tensors:
-            dist.broadcast(tensor, 0)
+            dist.broadcast(tensor.detach(), 0)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 
 from gander.chance import world_size
 
@@ -83,7 +82,7 @@ class BatchNorm(nn.BatchNorm2d):
             return super().forward(maps)
         count = maps.numel() // maps.shape[1] * world_size()
         sums = torch.stack([maps.sum((0, 2, 3)), maps.square().sum((0, 2, 3))]) / count
-        mean, mean_square = all_reduce(sums, op=dist.ReduceOp.SUM)  # type: ignore[no-untyped-call]
+        mean, mean_square = _SumOfAll.apply(sums)  # type: ignore[no-untyped-call]
         variance = mean_square - mean.square()
         with torch.no_grad():
             share = self.momentum or 0.0
@@ -98,6 +97,20 @@ class BatchNorm(nn.BatchNorm2d):
         if self.affine:
             scale, shift = scale * self.weight, shift * self.weight + self.bias
         return maps * scale[:, None, None] + shift[:, None, None]
+
+
+class _SumOfAll(torch.autograd.Function):
+    """Add a tensor over the processes; differentiable as often as one likes, so slopes can be penalised."""
+
+    @staticmethod
+    def forward(ctx: Any, part: Tensor) -> Tensor:
+        whole = part.clone()
+        dist.all_reduce(whole)
+        return whole
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _SumOfAll.apply(gradient)  # type: ignore[no-untyped-call]
 
 
 class ClassBatchNorm(nn.Module):
