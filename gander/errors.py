@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class GanderError(Exception):
@@ -19,7 +19,7 @@ class GanderError(Exception):
 
     def __init__(self, *problems: str, hint: str = "") -> None:
         super().__init__(*problems)
-        self.problems = tuple(" ".join(problem.split()) for problem in problems)
+        self.problems = tuple(_one_line(problem) for problem in problems)
         self.hint = hint
 
     def __str__(self) -> str:
@@ -74,11 +74,29 @@ class Interrupted(GanderError):  # noqa: N818 - not a fault: the run was asked t
         self.signal_number = signal_number
 
 
+def _one_line(text: str) -> str:
+    """Join lines, and escape what a terminal would obey or could not show."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(text.split()))
+
+
 def exit_code(error: BaseException) -> int:
     """Give the exit code that an error ends the process with; 70 for our own bugs."""
     if isinstance(error, Interrupted):
         return 128 + error.signal_number
     return error.exit_code if isinstance(error, GanderError) else 70
+
+
+def shorten(text: str, limit: int = 60) -> str:
+    """Cut a text to at most `limit` characters."""
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def show(value: Any) -> str:
+    """Write a value of a recipe for a message, in at most 60 characters."""
+    try:
+        return shorten(str(value).lower() if isinstance(value, bool) else repr(value).replace("'", '"'))
+    except (RecursionError, ValueError):  # nested too deep, or a number of too many digits
+        return "..."
 
 
 def nearest(word: str, names: Iterable[str]) -> str | None:

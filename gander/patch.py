@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gander.errors import RecipeError
+from gander.errors import RecipeError, shorten, show
 
 Patch = dict[str, Any]
 """Dotted path -> plain value (TOML types), applied in order."""
@@ -30,7 +30,7 @@ def parse_patch(edits: Iterable[str]) -> Patch:
         path, equals, text = edit.partition("=")
         path = path.strip()
         if not equals or not _PATH.fullmatch(path):
-            problems.append(f'"{edit}" is not an edit; write path=value, for example train.batch=64')
+            problems.append(f"{show(edit)} is not an edit; write path=value, for example train.batch=64")
         else:
             patch.pop(path, None)  # an edit said again counts where it is said last
             patch[path] = parse_value(text.strip())
@@ -55,13 +55,17 @@ def apply_patch(tree: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, 
 
     Raises: RecipeError where a path leads through a value that has no parts, or names no entry of a list.
     """
-    patched: dict[str, Any] = copy.deepcopy(dict(tree))
+    try:
+        patched: dict[str, Any] = copy.deepcopy(dict(tree))
+        patch = copy.deepcopy(dict(patch))
+    except RecursionError:
+        raise RecipeError("the recipe is nested too deep") from None
     problems = []
     for path, value in patch.items():
         try:
             _set(patched, path.split("."), value)
         except LookupError as error:
-            problems.append(f"{path} = {value!r}: {error.args[0]}")
+            problems.append(f"{shorten(path)} = {show(value)}: {error.args[0]}")
     if problems:
         raise RecipeError(*problems)
     return patched
@@ -73,9 +77,9 @@ def _set(tree: dict[str, Any], keys: list[str], value: Any) -> None:
         last = depth == len(keys) - 1
         slot: Any = _place(here, key, ".".join(keys[:depth])) if isinstance(here, list) else key
         if not isinstance(here, dict | list):
-            raise LookupError(f"{'.'.join(keys[:depth])} is {here!r}, which has no parts")
+            raise LookupError(f"{shorten('.'.join(keys[:depth]))} is {show(here)}, which has no parts")
         if last:
-            here[slot] = copy.deepcopy(value)
+            here[slot] = value
         elif isinstance(here, dict):
             if isinstance(here.get(slot), str):  # `data = "cifar10"` stands for `data.source`
                 here[slot] = {"source" if slot == "data" else "kind": here[slot]}
@@ -90,8 +94,8 @@ def _place(entries: list[Any], key: str, path: str) -> int:
     kinds = [entry.get("kind") if isinstance(entry, dict) else None for entry in entries]
     if key in kinds:
         return kinds.index(key)
-    named = ", ".join(str(kind) for kind in kinds if kind) or "nothing"
-    raise LookupError(f'{path} has no entry "{key}"; it holds: {named}')
+    named = ", ".join(kind for kind in kinds if isinstance(kind, str)) or "nothing"
+    raise LookupError(f"{shorten(path)} has no entry {show(key)}; it holds: {shorten(named, 100)}")
 
 
 def show_patch(patch: Mapping[str, Any]) -> str:

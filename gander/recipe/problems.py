@@ -8,27 +8,29 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from gander.errors import did_you_mean, nearest
+from gander.errors import did_you_mean, nearest, shorten, show
 from gander.patch import show_patch
 from gander.recipe.catalogue import kind_of, models_in, setting_names
 
+_MOST = 20  # more problems than a person reads at once
 _Loc = tuple[int | str, ...]
 
 
 def problem_lines(error: ValidationError, data: dict[str, Any], model: type[BaseModel]) -> list[str]:
     """Tell each problem of `data` as: where = value: what is allowed; the nearest name."""
     lines = []
-    for fault in error.errors(include_url=False):
+    for fault in error.errors(include_url=False)[:_MOST]:
         path = _path(fault["loc"], data, missing=fault["type"] == "missing")
         if fault["type"] == "value_error" and not fault["loc"]:
             lines += str(fault["ctx"]["error"]).split("\n")
         else:
             lines.append(_line(path, fault, model))
-    return [*dict.fromkeys(lines)]
+    left = error.error_count() - _MOST
+    return [*dict.fromkeys(lines), *([f"and {left:,} more problems"] if left > 0 else [])]
 
 
 def _line(path: str, fault: Any, model: type[BaseModel]) -> str:
-    given = f"{path} = {_short(fault['input'])}" if path else "the recipe"
+    given = f"{path} = {show(fault['input'])}" if path else "the recipe"
     match fault["type"]:
         case "extra_forbidden":
             return _unknown_setting(path, fault, model)
@@ -36,14 +38,12 @@ def _line(path: str, fault: Any, model: type[BaseModel]) -> str:
             return f"{path} is missing"
         case "union_tag_invalid":
             tag, allowed = str(fault["ctx"]["tag"]), re.findall(r"'(.*?)'", fault["ctx"]["expected_tags"])
-            return (
-                f"{path}.kind = {_short(tag)}: allowed are {', '.join(allowed)}{did_you_mean(tag, allowed)}"
-            )
+            return f"{path}.kind = {show(tag)}: allowed are {', '.join(allowed)}{did_you_mean(tag, allowed)}"
         case "union_tag_not_found":
             return f'{given}: no kind is given; write {{ kind = "..." }}'
         case "literal_error":
             allowed = re.findall(r"'(.*?)'", fault["ctx"]["expected"])
-            meant = did_you_mean(str(fault["input"]), allowed)
+            meant = did_you_mean(show(fault["input"]).strip('"'), allowed)
             return f"{given}: allowed are {', '.join(allowed)}{meant}"
         case "value_error":
             return f"{given}: {fault['ctx']['error']}"
@@ -62,12 +62,11 @@ def _unknown_setting(path: str, fault: Any, model: type[BaseModel]) -> str:
     names = sorted({name for part in _models_at(fault["loc"][:-1], model) for name in setting_names(part)})
     match = nearest(str(key), names)
     right = f"{table}.{match}" if table else match
-    typed = (
-        "" if isinstance(fault["input"], dict) else f", as in {show_patch({str(right): fault['input']})[:80]}"
-    )
+    whole = isinstance(fault["input"], str | int | float) and not show(fault["input"]).endswith("...")
+    typed = f", as in {show_patch({str(right): fault['input']})}" if whole else ""
     meant = f'; did you mean "{match}"{typed}?' if match else ""
     return (
-        f"{path} = {_short(fault['input'])}: {table or 'a recipe'} has no such setting; "
+        f"{path} = {show(fault['input'])}: {table or 'a recipe'} has no such setting; "
         f"it has: {', '.join(names)}{meant}"
     )
 
@@ -98,13 +97,9 @@ def _path(loc: _Loc, data: Any, missing: bool) -> str:
             here = here[part]
         elif isinstance(here, list | tuple) and isinstance(part, int) and part < len(here):
             here = here[part]
-            kinds = [entry.get("kind") for entry in [here] if isinstance(entry, dict)]
-            words.append(str(kinds[0]) if kinds and kinds[0] and words[:1] != ["generator"] else str(part))
+            kind = here.get("kind") if isinstance(here, dict) else None
+            named = isinstance(kind, str) and kind and words[:1] != ["generator"]
+            words.append(str(kind) if named else str(part))
         elif missing and depth == len(loc) - 1:
             words.append(str(part))
-    return ".".join(words)
-
-
-def _short(value: Any) -> str:
-    text = str(value).lower() if isinstance(value, bool) else repr(value).replace("'", '"')
-    return text if len(text) <= 60 else text[:57] + "..."
+    return ".".join(shorten(word, 40) for word in words)

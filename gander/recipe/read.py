@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gander.errors import RecipeError
+from gander.errors import RecipeError, shorten, show
 from gander.patch import Patch, apply_patch, parse_patch
 from gander.recipe.problems import problem_lines
 from gander.recipe.schema import Recipe
@@ -37,23 +37,34 @@ def load_recipe(name: str, patch: Mapping[str, Any] | Sequence[str] = ()) -> Rec
 
 def build_recipe(tree: Mapping[str, Any]) -> Recipe:
     """Check plain data and make the recipe; RecipeError, one line a problem."""
+    if not _bounded(tree):
+        raise RecipeError("the recipe is nested too deep, or a number is too long")
     try:
         return Recipe.model_validate(dict(tree))
     except ValidationError as error:
         raise RecipeError(*problem_lines(error, dict(tree), Recipe)) from None
-    except RecursionError:
-        raise RecipeError("the recipe is nested too deep") from None
+
+
+def _bounded(value: Any, levels: int = 50) -> bool:
+    """Tell whether plain data can be shown: what cannot is no recipe, and trips the checks themselves."""
+    if isinstance(value, int):
+        return value.bit_length() < 10_000
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return levels > 0 and all(_bounded(part, levels - 1) for part in parts)
 
 
 def _extended(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
     if name in seen:
-        raise RecipeError(f"{_shown(name)}: extends itself: {' -> '.join([*seen, name])}")
+        circle = " -> ".join(Path(each).name for each in (*seen, name))
+        raise RecipeError(f"{_shown(name)}: extends itself: {shorten(circle, 200)}")
     tree = parse_recipe(recipe_text(name), _shown(name))
     base = tree.pop("extends", None)
     if base is None:
         return tree
     if not isinstance(base, str):
-        raise RecipeError(f'{_shown(name)}: extends = {base!r}: write one name, as in extends = "quickstart"')
+        raise RecipeError(
+            f'{_shown(name)}: extends = {show(base)}: write one name, as in extends = "quickstart"'
+        )
     if base.endswith(".toml") and name.endswith(".toml"):
         base = str(Path(name).parent / base)
     return _merge(_extended(base, (*seen, name)), tree)
@@ -96,4 +107,4 @@ def _same_kind(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
 
 
 def _shown(name: str) -> str:
-    return name if name.endswith(".toml") else f"recipe {name}"
+    return shorten(name, 200) if name.endswith(".toml") else f"recipe {shorten(name)}"

@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from gander.errors import RecipeError, did_you_mean
+from gander.errors import RecipeError, did_you_mean, shorten, show
 
 _LARGEST_FILE = 1 << 20
 
@@ -23,23 +23,23 @@ def recipe_text(name: str) -> str:
 
     Raises: RecipeError where there is none of that name, or it cannot be read.
     """
-    names = recipe_names()
+    names, where = recipe_names(), shorten(name, 200)
     if name in names:
         return resources.files("gander").joinpath("recipes", f"{name}.toml").read_text("utf-8")
     if not name.endswith(".toml"):
         raise RecipeError(
-            f'no recipe is called "{name}"; there are: {", ".join(names)}{did_you_mean(name, names)}',
+            f"no recipe is called {show(name)}; there are: {', '.join(names)}{did_you_mean(name, names)}",
             hint="gander recipes, or the path of a .toml file",
         )
     try:
         with Path(name).open("rb") as file:
             content = file.read(_LARGEST_FILE + 1)
         if len(content) > _LARGEST_FILE:
-            raise RecipeError(f"{name}: over 1 MiB, which is no recipe")
+            raise RecipeError(f"{where}: over 1 MiB, which is no recipe")
         return content.decode("utf-8")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise RecipeError(f"{name}: cannot be read: {reason}", hint="gander recipes") from None
+        raise RecipeError(f"{where}: cannot be read: {reason}", hint="gander recipes") from None
 
 
 def parse_recipe(text: str, where: str) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def parse_recipe(text: str, where: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{where}: is not TOML: {error}") from None
+        raise RecipeError(f"{where}: is not TOML: {shorten(str(error), 150)}") from None
     except (RecursionError, ValueError):
         raise RecipeError(
             f"{where}: is not a recipe: it is nested too deep, or a number is too long"
