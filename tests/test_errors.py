@@ -17,6 +17,7 @@ from gander.errors import (
     did_you_mean,
     exit_code,
     nearest,
+    show,
 )
 
 
@@ -45,6 +46,26 @@ def test_an_error_says_a_line_for_each_problem_and_then_what_to_type():
     error = RecipeError("first\n  goes\u2028on", "second", hint="gander recipes")
     assert str(error) == "first goes on\nsecond\n  Try: gander recipes"
     assert str(RecipeError("alone")) == "alone"
+
+
+def test_a_problem_can_be_printed_whatever_it_quotes():
+    (problem,) = RecipeError("\x1b[31mred\x00 \ud800 naïve ✓").problems
+    assert problem == r"\x1b[31mred\x00 \ud800 naïve ✓"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (True, "true"),
+        ("a" * 100, '"' + "a" * 56 + "..."),
+        (2.5, "2.5"),
+        (10**5000, "..."),
+    ],
+    ids=lambda value: str(value)[:10] if isinstance(value, str | float) else "",
+)
+def test_a_value_is_shown_in_at_most_sixty_characters(value, shown):
+    assert show(value) == shown
+    assert len(shown) <= 60
 
 
 def test_the_nearest_name_is_offered_and_nothing_where_none_is_near():

@@ -138,3 +138,9 @@ def test_a_patch_says_the_path_that_it_was_given():
         RecipeError, match=r"recipe mnist-dcgan: views\.instance_noise\.sigma = -1: must be at least 0"
     ):
         load_recipe("mnist-dcgan", ["views.instance_noise.sigma=-1"])
+
+
+def test_after_twenty_problems_the_rest_is_counted():
+    told = problems({"train": {f"setting{number}": 1 for number in range(1_022)}})
+    assert len(told) == 21
+    assert told[-1] == "and 1,002 more problems"
