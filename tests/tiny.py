@@ -37,6 +37,7 @@ _PLAIN: dict[str, Any] = {
     },
     "discriminator": {
         "kind": "stack",
+        "bias": False,  # in front of batch norm it has no slope but rounding, which Adam makes steps of
         "layers": [
             {"kind": "conv", "width": 4, "kernel": 4, "stride": 2},
             {"kind": "conv", "width": 8, "kernel": 4, "stride": 2, "batch_norm": True},
@@ -123,6 +124,13 @@ class Stop(Unwatched):
         self.steps_left -= 1
         if self.steps_left == 0:
             os.kill(os.getpid(), self.number)
+
+
+class Notes(Unwatched):
+    """Keep what is told before the first step."""
+
+    def started(self, run: Run, images: int, total: int, notes: list[str]) -> None:
+        self.notes = notes
 
 
 def stopped_run(recipe: Recipe, path: Path, steps: int) -> Run:

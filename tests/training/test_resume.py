@@ -18,8 +18,8 @@ import torch
 from gander.errors import CheckpointError, DataError, Interrupted
 from gander.run import Run
 from gander.training.checkpoint import newest_checkpoint, save_checkpoint
-from gander.training.loop import Unwatched, resume, train
-from tests.tiny import BATCH, FLAVOURS, Stop, command, contents, finish, start, stopped_run, tiny
+from gander.training.loop import resume, train
+from tests.tiny import BATCH, FLAVOURS, Notes, Stop, command, contents, finish, start, stopped_run, tiny
 
 
 @pytest.fixture(scope="module")
@@ -158,11 +158,6 @@ def test_other_circumstances_are_told_not_hidden(tmp_path):
     run = stopped_run(tiny(tmp_path), tmp_path / "run", 2)
     env = run.env()
     run.env_file.write_text(run.env_file.read_text().replace(f'"torch": "{env["torch"]}"', '"torch": "2.0"'))
-
-    class Notes(Unwatched):
-        def started(self, run, images, total, notes):
-            self.notes = notes
-
     heard = Notes()
     resume(run, heard)
     assert heard.notes == [f"not bit-identical from here on: torch was 2.0, is {env['torch']}"]
