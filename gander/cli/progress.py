@@ -91,9 +91,8 @@ def duration(seconds: float) -> str:
 
 def describe(row: dict[str, Any], left: str) -> str:
     """Write a row of the log in one line."""
-    loss_d = row.get("loss/d", row.get("loss/d_real", 0.0) + row.get("loss/d_fake", 0.0))
     parts = [
-        f"loss D {loss_d:.3f} G {row.get('loss/g', math.nan):.3f}",
+        f"loss D {row.get('loss/d', math.nan):.3f} G {row.get('loss/g', math.nan):.3f}",
         f"D(real) {row.get('score/real', math.nan):+.2f} D(fake) {row.get('score/fake', math.nan):+.2f}",
         f"{row['speed/images_per_second']:,.0f} images/s",
         left,

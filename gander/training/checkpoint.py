@@ -123,7 +123,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _sweep(run: Run) -> None:
-    for debris in run.checkpoints.glob(".*-*"):
+    for debris in (*run.checkpoints.glob(".draft-*"), *run.checkpoints.glob(".replaced-*")):
         shutil.rmtree(debris, ignore_errors=True)
 
 

@@ -106,7 +106,7 @@ class Trainer:
         assert scene.real_score is not None
         assert scene.fake_score is not None
         loss = self.recipe.objective.d(scene.real_score, scene.fake_score, self.clock)
-        self._learn(self.d, scene, loss, "loss/d", "grad/d")
+        self._learn(self.d, scene, loss)
 
     def _update_d_separately(self, real: Tensor, labels: Tensor | None) -> None:
         """Make one update on real images, and then one on fakes."""
@@ -114,11 +114,12 @@ class Trainer:
         scene = self._scene("d", real, labels)
         assert scene.real_score is not None
         loss = self.recipe.objective.real(scene.real_score, self.clock)
-        self._learn(self.d, scene, loss, "loss/d_real", "grad/d_real")
+        on_real = self._learn(self.d, scene, loss, "_real")
         scene = self._scene("d", None, None, self._imagine(len(real), labels), labels)
         assert scene.fake_score is not None
         loss = self.recipe.objective.fake(scene.fake_score, self.clock)
-        self._learn(self.d, scene, loss, "loss/d_fake", "grad/d_fake")
+        on_fake = self._learn(self.d, scene, loss, "_fake")
+        self.stats.add(["loss/d"], on_real + on_fake)
 
     def _update_g(self, real: Tensor, labels: Tensor | None) -> None:
         count = (
@@ -133,7 +134,7 @@ class Trainer:
         scene = self._scene("g", shown, labels, fake, labels)
         assert scene.fake_score is not None
         loss = self.recipe.objective.g(scene.fake_score, scene.real_score)
-        self._learn(self.g, scene, loss, "loss/g", "grad/g")
+        self._learn(self.g, scene, loss)
 
     @torch.no_grad()
     def _imagine(self, n: int, labels: Tensor | None) -> Tensor:
@@ -173,9 +174,9 @@ class Trainer:
             if side in penalty.sides and self.clock.steps % penalty.every == 0:
                 yield penalty, paid
 
-    def _learn(self, player: Player, scene: Scene, loss: Tensor, loss_name: str, grad_name: str) -> None:
-        """Add the penalties that are due, differentiate, judge the numbers, and update."""
-        noted = {loss_name: loss.detach().mean()}
+    def _learn(self, player: Player, scene: Scene, loss: Tensor, part: str = "") -> Tensor:
+        """Add the penalties that are due, differentiate, judge the numbers, update; give the mean loss (1,)."""
+        noted = {f"loss/{player.side}{part}": loss.detach().mean()}
         for kind, score in (("real", scene.real_score), ("fake", scene.fake_score)):
             if score is not None and scene.side == "d":
                 noted[f"score/{kind}"] = score.detach().mean()
@@ -188,11 +189,12 @@ class Trainer:
         loss.mean().backward()  # type: ignore[no-untyped-call]
         average_gradients(player.net.parameters())
         grads = [weight.grad for weight in player.net.parameters() if weight.grad is not None]
-        noted[grad_name] = torch.nn.utils.get_total_norm(grads, foreach=True)
+        noted[f"grad/{player.side}"] = torch.nn.utils.get_total_norm(grads, foreach=True)
         values = mean_of_all(torch.stack([*noted.values()]))
         self.guard.watch([*noted], values, self.clock, self.nets)
         self.stats.add([*noted], values)
         player.update(self.clock)
+        return values[:1]
 
 
 def build_nets(recipe: Recipe, image: ImageShape) -> tuple[Generator, nn.Module]:

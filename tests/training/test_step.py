@@ -181,7 +181,9 @@ def test_losses_scores_and_gradients_are_noted_under_their_names():
     }
     made = trainer(train__d_update="separate")
     made.step(Reals())
-    assert {"loss/d_real", "loss/d_fake", "score/real", "score/fake"} < {*made.stats.means()}
+    means = made.stats.means()
+    assert {"score/real", "score/fake", "grad/d"} < {*means}
+    assert means["loss/d"] == pytest.approx(means["loss/d_real"] + means["loss/d_fake"])
 
 
 class Double(View):
