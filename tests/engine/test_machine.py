@@ -81,8 +81,7 @@ def test_a_run_says_what_it_was_made_with(tmp_path):
 def test_bf16_trains_on_a_cpu_and_saves_float32(tmp_path):
     run = train(tiny(tmp_path, patch={"engine.precision": "bf16", "train.images": 16}), tmp_path / "run")
     assert run.env()["precision"] == "bf16"
-    weights = newest_checkpoint(run)[0].tensors
-    assert {weights[name].dtype for name in weights if name.startswith(("g.", "d."))} <= {
-        torch.float32,
-        torch.int64,
-    }
+    saved = newest_checkpoint(run)[0].tensors
+    weights = [tensor for name, tensor in saved.items() if name.endswith("weight")]
+    assert len(weights) > 5
+    assert {weight.dtype for weight in weights} == {torch.float32}
