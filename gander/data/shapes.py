@@ -28,17 +28,17 @@ SIDE = 32
 CLASSES = ("circle", "square", "triangle", "diamond", "star", "cross", "ring", "heart", "moon", "arrow")
 COLOURS = ("red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink")
 PAINTS = _colours("e41a26 ff8a0a ffe214 1eb23c 14cee8 2444e8 922cce ff5cb4")
-SIZES = (16, 19, 22)
+SIZES = (18, 21, 24)
 """Pixels across."""
 
-GRID, STEP = 3, 3
+GRID, STEP = 3, 2
 """Places an axis, and pixels between them; a shape lies up to a pixel beside its place."""
 
 DULL = _colours("262830 3c424e 56504a 626c68 7a7480 928c7e aaaeb0 cec8bc")
 DEPTH = 20
 """How far, in grey levels, a pattern may move the ground."""
 
-DRAWING = 2
+DRAWING = 3
 """Raised when the same seed draws other pixels."""
 
 SPLITS = {"train": (20_000, 0), "test": (10_000, 1)}
