@@ -19,7 +19,7 @@ from gander.training.loop import Unwatched, resume, train
 from gander.training.step import Trainer
 from tests.tiny import BATCH, Stop, command, contents, finish, start, tiny, tiny_file
 
-LONGER = {"train.images": 80 * BATCH}
+LONGER = {"train.images": 40 * BATCH}
 
 
 @pytest.fixture(scope="module")
