@@ -69,7 +69,7 @@ def test_a_crash_between_saves_leaves_no_trace_at_the_end(flavour, whole, tmp_pa
                 raise MemoryError
 
     with pytest.raises(MemoryError):
-        train(tiny(whole(flavour).path.parent, flavour), tmp_path / "run", Crash(7))
+        train(tiny(whole(flavour).path.parent, flavour), tmp_path / "run", Crash(11))
     other_fate()
     run = resume(Run(tmp_path / "run"))
     assert contents(run) == contents(whole(flavour))
