@@ -113,7 +113,7 @@ def train_within(bytes_a_file, *words):
 def test_a_disk_that_refuses_is_exit_5_and_nothing_is_lost(whole, tmp_path):
     largest = max(path.stat().st_size for path in whole.path.rglob("*") if path.is_file())
     reached = set()
-    for limit in (0, 300, 1_000, 2_000, 4_000, 8_000, 16_000, largest - 1):
+    for limit in (0, 1_000, 2_000, 8_000, largest - 1):
         run, told = Run(tmp_path / f"run-{limit}"), tmp_path / f"told-{limit}"
         words = ("train", str(whole.recipe_file), "--run", str(run.path))
         os.mkfifo(told)  # a pipe, whose size has no limit
