@@ -112,7 +112,7 @@ VALUES = st.recursive(
 @settings(max_examples=100, derandomize=True)
 @given(st.dictionaries(st.lists(KEYS, min_size=1, max_size=3).map(".".join), VALUES, max_size=3))
 @example({"penalties": [{"kind": "r1", "weight": {"from": 1e-05, "to": 0.0}}], "train.per_class": True})
-@example({"title": "it's 5 o'clock", "data.path": "64", "a": "true", "b": " 7", "c": "\x7f\n\t\\"})
+@example({"title": "it's 5 o'clock", "data.path": "64", "a": "true", "b": " padded", "c": "\x7f\n\t\\"})
 def test_a_patch_is_shown_as_it_is_typed_in_a_shell(patch):
     assert parse_patch(shlex.split(show_patch(patch))) == patch
 
