@@ -26,15 +26,14 @@ def problems(name, patch=()):
 
 
 def test_a_file_that_extends_changes_what_it_says_and_nothing_else(write):
-    base = load_recipe("quickstart").model_dump(by_alias=True)
+    base = load_recipe("cifar10-dcgan").model_dump(by_alias=True)
     own = load_recipe(
         write(
             """
-            extends = "quickstart"
+            extends = "cifar10-dcgan"
             penalties = [{ kind = "r1" }]
             average = { kind = "latest" }                     # another kind: the old table goes
-            [objective]
-            kind = "smooth"
+            objective = "hinge"
             [generator]
             output = { activation = "sigmoid" }               # the same kind: the rest stays
             layers = [{ kind = "dense", width = 8, size = 32 }]  # a list: the old one goes
@@ -49,7 +48,7 @@ def test_a_file_that_extends_changes_what_it_says_and_nothing_else(write):
     assert own["average"] == {"kind": "latest"}
     assert own["generator"]["output"] == base["generator"]["output"] | {"activation": "sigmoid"}
     assert len(own["generator"]["layers"]) == 1
-    assert own["generator"]["labels"] == "concatenated"
+    assert own["generator"]["batch_norm"]
 
 
 def test_files_extend_files_beside_them(write):
@@ -76,7 +75,7 @@ def test_recipes_that_extend_one_another_in_a_circle_are_told(write, files):
     ],
 )
 def test_images_replace_epochs_and_epochs_replace_images(patch, images, epochs):
-    for name in ("quickstart", "cifar10-dcgan"):  # one says images, the other epochs
+    for name in ("shapes-r3", "cifar10-dcgan"):  # one says images, the other epochs
         if len(patch) == 2:
             assert "give one of train.images and train.epochs" in problems(name, patch)[0]
         else:
@@ -150,7 +149,7 @@ def test_problems_say_which_recipe_and_what_to_type_next():
     ],
 )
 def test_settings_that_do_not_go_together_are_told(patch, says):
-    assert any(says in problem for problem in problems("quickstart", patch))
+    assert any(says in problem for problem in problems("shapes-sngan", patch))
 
 
 @pytest.mark.parametrize(
