@@ -209,6 +209,13 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
             line = line[file.write(line) :]
 
 
+def sync_file(path: Path) -> None:
+    """Make what was appended to a file survive a power cut."""
+    if path.exists():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
 def cut_rows(path: Path, rows: int) -> None:
     """Keep the first `rows` lines of a log and drop what was written after them, in one step."""
     if path.exists():

@@ -51,7 +51,12 @@ def test_every_command_of_the_readme_runs_in_its_order(tmp_path: Path, shared: P
         if words[:2] == ["gander", "recipes"] and "NAME" in words:
             continue
         done = subprocess.run(
-            runnable(words, shared / "data"), cwd=tmp_path, env=env, capture_output=True, text=True, timeout=240
+            runnable(words, shared / "data"),
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=240,
         )
         assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr}"
 
@@ -102,7 +107,8 @@ def test_the_documents_name_no_verb_or_exit_code_that_is_not_there() -> None:
 def test_the_exit_codes_of_the_readme_are_those_of_the_errors() -> None:
     from gander import errors
 
-    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.GanderError)]
+    classes = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    kinds = [kind for kind in classes if issubclass(kind, errors.GanderError)]
     told = README[README.index("Exit codes:") :].split("\n\n")[0]
     for kind in kinds:
         if kind is not errors.GanderError:

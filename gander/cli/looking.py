@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gander.cli.progress import say
-from gander.errors import DataError, UsageError, did_you_mean
+from gander.errors import DataError, GanderError, UsageError, did_you_mean
 from gander.recipe.shipped import parse_recipe, recipe_names, recipe_text
 from gander.run import Run, find_run, in_use, list_runs, runs_root
 
@@ -71,8 +72,18 @@ def runs_verb(as_json: bool) -> None:
 
 
 def _summary(run: Run) -> dict[str, Any]:
-    history, env = run.history(), run.env()
-    recipe = parse_recipe(run.recipe_file.read_text("utf-8"), str(run.recipe_file))
+    try:
+        history, env = run.history(), run.env()
+        recipe = parse_recipe(recipe_text(str(run.recipe_file)), str(run.recipe_file))
+    except GanderError as error:  # one damaged run must not hide the others
+        nothing = dict.fromkeys(("title", "data", "began"), "")
+        return {
+            "run": str(run.path),
+            **nothing,
+            "images": 0,
+            "total": 0,
+            "state": f"damaged: {error.problems[0]}",
+        }
     images = history.images[-1] if history.images else 0
     state = "finished" if images >= env["images_total"] else "training" if in_use(run) else "stopped"
     began = datetime.fromisoformat(env["started"]).astimezone(UTC)
@@ -97,6 +108,8 @@ def recipes_verb(name: str | None, as_json: bool) -> None:
     if name is not None:
         text = recipe_text(name)
         say(json.dumps({"name": name, "recipe": parse_recipe(text, name)}) if as_json else text.rstrip())
+        if not as_json and sys.stdout.isatty():  # a copy by > FILE stays a recipe
+            say(f"\n# next    gander train {name}, or copy it: gander recipes {name} > mine.toml")
         return
     titles = {known: parse_recipe(recipe_text(known), known).get("title", "") for known in recipe_names()}
     if as_json:
@@ -158,6 +171,7 @@ def explain_verb(name: str | None) -> None:
             default = "needed" if field.is_required() else f"default {_default(field.get_default())}"
             about = f"  {field.description}" if field.description else ""
             say(f"  {setting:<14} {default}{about}")
+    say("next    gander explain lists the others; gander recipes shows them in use")
 
 
 def _default(value: Any) -> str:

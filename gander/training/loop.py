@@ -163,7 +163,7 @@ def _signals() -> Iterator[list[int]]:
 
     def note(number: int, _: Any) -> None:
         if asked:
-            raise KeyboardInterrupt
+            raise SystemExit(128 + number)
         asked.append(number)
 
     if threading.current_thread() is not threading.main_thread():

@@ -20,7 +20,7 @@ from gander.generate.sheet import contact_sheet, save_png
 from gander.nets.blocks import Generator, ImageShape
 from gander.nets.per_class import PerClass
 from gander.recipe.schema import Recipe
-from gander.run import Run, append_row
+from gander.run import Run, append_row, sync_file
 from gander.schedule import crossed
 from gander.training.checkpoint import newest_checkpoint, save_checkpoint
 from gander.training.state import restore_trainer, trainer_state
@@ -121,6 +121,7 @@ class Session:
             "log_rows": self.log_rows,
         }
         if rank() == 0:
+            sync_file(run.log_file)  # a checkpoint counts the rows before it
             save_checkpoint(run, self.images_done, tensors, progress, self.recipe.every.keep)
             self.save_generator(run)
 

@@ -175,7 +175,7 @@ class Trainer:
                 yield penalty, paid
 
     def _learn(self, player: Player, scene: Scene, loss: Tensor, part: str = "") -> Tensor:
-        """Add the penalties that are due, differentiate, judge the numbers, update; give the mean loss (1,)."""
+        """Add the penalties that are due, differentiate, judge the numbers, update; give the loss (1,)."""
         noted = {f"loss/{player.side}{part}": loss.detach().mean()}
         for kind, score in (("real", scene.real_score), ("fake", scene.fake_score)):
             if score is not None and scene.side == "d":
