@@ -24,8 +24,7 @@ def blocks(language: str = "") -> list[str]:
 
 def commands() -> list[list[str]]:
     lines = [line for block in blocks() for line in block.splitlines()]
-    words = [shlex.split(line, comments=True) for line in lines]
-    return [line for line in words if line and line[0] in ("gander", "torchrun")]
+    return [shlex.split(line, comments=True) for line in lines if line.startswith(("gander ", "torchrun "))]
 
 
 def runnable(words: list[str], data: Path) -> list[str]:

@@ -85,7 +85,7 @@ def test_a_second_signal_ends_at_once_and_the_last_save_stands(whole, tmp_path):
     assert process.is_alive(), "the first one waits for the step"
     began = time.monotonic()
     os.killpg(process.pid, signal.SIGTERM)
-    assert finish(process) == 130
+    assert finish(process) == 143
     assert time.monotonic() - began < 10
     assert newest_checkpoint(run)[0].progress["images"] == 4 * BATCH
     assert contents(resume(run)) == contents(whole)
