@@ -95,7 +95,7 @@ def test_clip_gradients_shortens_all_of_them_together_and_only_where_they_are_lo
         before = torch.cat([weight.grad.flatten() for weight in net.parameters()])
         for weight in net.parameters():
             weight.grad *= length / before.norm()
-        ClipGradients(norm=Ramp(start=4.0, to=2.0, over=10)).before_step(net, Clock(10))
+        ClipGradients(norm=Ramp(**{"from": 4.0, "to": 2.0, "over": 10})).before_step(net, Clock(10))
         after = torch.cat([weight.grad.flatten() for weight in net.parameters()])
         torch.testing.assert_close(after, before / before.norm() * clipped)
 

@@ -124,7 +124,7 @@ def test_flipping_all_labels_swaps_them_and_flipping_none_changes_nothing(inner)
 def test_labels_flip_with_their_share_which_may_fade():
     torch.manual_seed(0)
     score = torch.ones(20_000)
-    flip = Flip(share=Ramp(start=0.4, to=0.0, over=100), inner=Wasserstein())
+    flip = Flip(share=Ramp(**{"from": 0.4, "to": 0.0, "over": 100}), inner=Wasserstein())
     for images, share in ((0, 0.4), (50, 0.2), (100, 0.0)):
         flipped = flip.real(score, Clock(images)) > 0
         assert float(flipped.float().mean()) == pytest.approx(share, abs=0.02)

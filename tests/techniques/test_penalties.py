@@ -78,7 +78,7 @@ def test_a_flat_critic_gives_the_gradient_penalty_a_finite_slope():
 
 @pytest.mark.parametrize("penalty", [R1, R2, GradientPenalty])
 def test_a_weight_may_be_a_ramp(penalty):
-    fading = penalty(weight=Ramp(start=1.0, to=0.0, over=10))
+    fading = penalty(weight=Ramp(**{"from": 1.0, "to": 0.0, "over": 10}))
     full, half, gone = (fading(scene(linear, images)) for images in (0, 5, 10))
     torch.testing.assert_close(half, full / 2)
     assert not gone.any()

@@ -20,7 +20,7 @@ def images(n=64, channels=3, size=16):
 
 def test_instance_noise_has_its_sigma_and_fades_with_a_ramp():
     clean = images()
-    noise = InstanceNoise(sigma=Ramp(start=0.4, to=0.0, over=1000))
+    noise = InstanceNoise(sigma=Ramp(**{"from": 0.4, "to": 0.0, "over": 1000}))
     for shown, sigma in ((0, 0.4), (500, 0.2)):
         added = noise(clean, Clock(shown)) - clean
         assert float(added.mean()) == pytest.approx(0, abs=0.01)
