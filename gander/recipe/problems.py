@@ -96,9 +96,9 @@ def _path(loc: _Loc, data: Any, missing: bool) -> str:
             words.append(str(part))
             here = here[part]
         elif isinstance(here, list | tuple) and isinstance(part, int) and part < len(here):
-            here = here[part]
-            kind = here.get("kind") if isinstance(here, dict) else None
-            named = isinstance(kind, str) and kind and words[:1] != ["generator"]
+            kinds = [entry.get("kind") if isinstance(entry, dict) else None for entry in here]
+            kind, here = kinds[part], here[part]
+            named = isinstance(kind, str) and kind and kinds.count(kind) == 1
             words.append(str(kind) if named else str(part))
         elif missing and depth == len(loc) - 1:
             words.append(str(part))

@@ -144,3 +144,10 @@ def test_after_twenty_problems_the_rest_is_counted():
     told = problems({"train": {f"setting{number}": 1 for number in range(1_022)}})
     assert len(told) == 21
     assert told[-1] == "and 1,002 more problems"
+
+
+def test_a_kind_that_stands_twice_is_told_by_its_place():
+    with pytest.raises(RecipeError, match=r"discriminator\.layers\.2\.widht = 3"):
+        load_recipe("cifar10-dcgan", ["discriminator.layers.2.widht=3"])
+    with pytest.raises(RecipeError, match=r"penalties\.r1\.wieght"):
+        load_recipe("cifar10-r3", ["penalties.r1.wieght=3"])
