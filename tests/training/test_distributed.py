@@ -50,7 +50,9 @@ def apart(one, other):
     }
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize(
+    "flavour", [f if f == "plain" else pytest.param(f, marks=pytest.mark.slow) for f in FLAVOURS]
+)
 def test_two_processes_make_the_run_of_one(flavour, tmp_path):
     alone = train(tiny(tmp_path, flavour), tmp_path / "alone")
     run = Run(tmp_path / "run")
@@ -115,6 +117,7 @@ def test_a_batch_that_cannot_be_shared_is_refused_before_anything_is_written(tmp
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_run_of_two_goes_on_alone_and_says_what_is_not_the_same(pair, tmp_path):
     whole, _, _ = pair
     run = Run(shutil.copytree(whole.path, tmp_path / "run"))

@@ -60,6 +60,7 @@ def test_a_run_stopped_again_and_again_ends_in_the_same_bytes(apart, flavour, wh
     assert contents(run) == contents(whole(flavour))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_a_crash_between_saves_leaves_no_trace_at_the_end(flavour, whole, tmp_path):
     class Crash(Stop):
