@@ -20,6 +20,7 @@ import numpy.typing as npt
 from gander.data.filling import fill
 from gander.data.origins import Origin, Pixels, Problem
 from gander.errors import DataError, StorageError
+from gander.run import sync_folder
 
 VERSION = 1
 """Raised when the same files would decode to other pixels."""
@@ -174,12 +175,3 @@ def _write_index(index: Path, key: str) -> None:
     with os.fdopen(handle, "w") as file:
         file.write(key)
     os.replace(name, index)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder outlast a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -110,14 +110,17 @@ def _load_file(path: Path) -> Sampler:
 
 def build_generator(recipe: Recipe, image: ImageShape, num_classes: int) -> Generator:
     """Build a run's generator with untrained weights: one net, or one a class."""
+    if recipe.train.per_class:
+        return PerClass([build_one_generator(recipe, image) for _ in range(num_classes)])
+    return build_one_generator(recipe, image)
 
-    def build() -> Generator:
-        net = recipe.generator.build(image, recipe.latents.dim)
-        for rewire in recipe.rewires.generator:
-            rewire(net)
-        return net
 
-    return PerClass([build() for _ in range(num_classes)]) if recipe.train.per_class else build()
+def build_one_generator(recipe: Recipe, image: ImageShape) -> Generator:
+    """Build and rewire one net with untrained weights: a run's only generator, or a class's."""
+    net = recipe.generator.build(image, recipe.latents.dim)
+    for rewire in recipe.rewires.generator:
+        rewire(net)
+    return net
 
 
 def save_generator(

@@ -15,7 +15,7 @@ from gander.data.batches import Batches
 from gander.data.images import Images
 from gander.engine.machine import Machine
 from gander.errors import CheckpointError
-from gander.generate.load import Sampler, build_generator, save_generator
+from gander.generate.load import Sampler, build_generator, build_one_generator, save_generator
 from gander.generate.sheet import contact_sheet, save_png
 from gander.nets.blocks import Generator, ImageShape
 from gander.nets.per_class import PerClass
@@ -146,9 +146,7 @@ class Session:
 
     def _take_done(self, tensors: dict[str, Tensor], prefix: str) -> Generator:
         own = {name.removeprefix(prefix): tensors.pop(name) for name in [*tensors] if name.startswith(prefix)}
-        net = self.recipe.generator.build(self.shape, self.recipe.latents.dim)
-        for rewire in self.recipe.rewires.generator:
-            rewire(net)
+        net = build_one_generator(self.recipe, self.shape)
         try:
             net.load_state_dict(own)
         except RuntimeError as error:
