@@ -47,7 +47,13 @@ _PLAIN: dict[str, Any] = {
     "train": {"images": STEPS * BATCH, "batch": BATCH, "g_lr": 0.002, "d_lr": 0.002},
     "every": {"log": 5 * BATCH, "samples": 6 * BATCH, "save": 4 * BATCH},
     "samples": {"rows": 1, "columns": 12},
-    "engine": {"device": "cpu", "threads": 1},
+    "engine": {
+        "device": "cpu",
+        "precision": "float32",
+        "memory": "channels_last",
+        "threads": 1,
+        "compiled": "off",
+    },
 }
 _NO_BATCH_NORM = {"discriminator.layers.1.batch_norm": False}
 _EMA = {"kind": "ema", "half_life": 50.0}
@@ -77,6 +83,7 @@ FLAVOURS: dict[str, dict[str, Any]] = {
     },
     "per class": {"train.per_class": True, "train.d_update": "separate", "train.images": STEPS * BATCH // 2},
     "class head": {
+        "train.d_update": "shared",
         "generator.labels": "concatenated",
         "discriminator.labels": "head",
         "penalties": [{"kind": "auxiliary_classifier"}],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -56,16 +57,23 @@ class Batches:
         rows = count // chance.world_size()
         chosen, flipped = self._stretch(position + chance.rank() * rows, rows)
         if self._resident is None:
-            pixels = torch.from_numpy(self.images.pixels[chosen]).to(self.device)
+            pixels = self._sent(self.images.pixels[chosen])
         else:
-            pixels = self._resident[torch.from_numpy(chosen).to(self.device)]
+            pixels = self._resident[self._sent(chosen)]
         if self.mirror:
-            turned = torch.from_numpy(flipped).to(self.device)[:, None, None, None]
+            turned = self._sent(flipped)[:, None, None, None]
             pixels = torch.where(turned, pixels.flip(-1), pixels)
         labels = None
         if self.images.labels is not None:
-            labels = torch.from_numpy(self.images.labels[chosen]).to(self.device)
+            labels = self._sent(self.images.labels[chosen])
         return self._scaled(pixels), labels
+
+    def _sent(self, values: npt.NDArray[Any]) -> Tensor:
+        """Send values to the device; from pinned memory nobody waits until they are there."""
+        here = torch.from_numpy(values)
+        if self.device.type == "cuda":
+            here = here.pin_memory()
+        return here.to(self.device, non_blocking=True)
 
     def _scaled(self, pixels: Tensor) -> Tensor:
         # dividing first makes 255 exactly `high`

@@ -14,22 +14,25 @@ from gander.schedule import Clock
 class Guard:
     """Watch the numbers of every update.
 
-    On a CPU each update is judged before it reaches the weights. On an accelerator that would wait for the
-    device, so the first bad update is remembered there and `settle` tells of it.
+    A guard that `waits` judges each update before it reaches the weights. An accelerator would stand still
+    for that, so there the first bad update is remembered on the device, and `settle` tells of it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, waits: bool = True) -> None:
+        self.waits = waits
         self._bad: Tensor | None = None
         self._first: tuple[Sequence[str], Tensor, Tensor] | None = None
 
     def watch(self, names: Sequence[str], values: Tensor, clock: Clock, net: nn.Module) -> None:
-        """Judge the named numbers (K,) of one update; NumericsError, on a CPU, where one is not finite."""
+        """Judge the named numbers (K,) of one update; NumericsError, where it waits and one is not finite."""
         finite = torch.isfinite(values).all()
-        if values.device.type == "cpu":
+        if self.waits:
             if not finite:
                 raise NumericsError(_cause(names, values.tolist(), clock.steps, clock.images, net))
             return
-        now = torch.tensor([clock.steps, clock.images], dtype=torch.float64, device=values.device)
+        now = torch.stack(  # filled on the device: a copy from here would wait for it
+            [values.new_full((), count, dtype=torch.float64) for count in (clock.steps, clock.images)]
+        )
         if self._bad is None or self._first is None:
             self._bad, self._first = ~finite, (names, values, now)
         elif [*self._first[0]] == [*names]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from gander.errors import RecipeError
 from gander.nets.blocks import Generator, Head, ImageShape, Look
+from gander.nets.grouped import GroupedConv2d
 from gander.schedule import Settings
 
 Widths = Annotated[
@@ -70,6 +71,8 @@ class R3Discriminator(R3):
 
 def _fan_in(layer: nn.Conv2d | nn.Linear, gain: float = 1.0) -> None:
     nn.init.normal_(layer.weight, std=gain / math.sqrt(layer.weight[0].numel()))
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
 
 
 class _Block(nn.Module):
@@ -77,26 +80,22 @@ class _Block(nn.Module):
 
     def __init__(self, width: int, group: int, depth: int) -> None:
         super().__init__()
-        self.widen = nn.Conv2d(width, 2 * width, 1, bias=False)
-        self.mix = nn.Conv2d(2 * width, 2 * width, 3, padding=1, groups=2 * width // group, bias=False)
+        self.widen = nn.Conv2d(width, 2 * width, 1)
+        self.mix = GroupedConv2d(2 * width, 3, 1, 2 * width // group, bias=True)
         self.narrow = nn.Conv2d(2 * width, width, 1, bias=False)
-        self.bias1 = nn.Parameter(torch.zeros(2 * width, 1, 1))
-        self.bias2 = nn.Parameter(torch.zeros(2 * width, 1, 1))
         gain = math.sqrt(2 / (1 + 0.2**2)) * depth**-0.25  # two layers that matter share depth ** -0.5
         _fan_in(self.widen, gain)
         _fan_in(self.mix, gain)
         nn.init.zeros_(self.narrow.weight)
 
     def forward(self, maps: Tensor) -> Tensor:
-        inner = F.leaky_relu(self.widen(maps) + self.bias1, 0.2)
-        inner = F.leaky_relu(self.mix(inner) + self.bias2, 0.2)
+        inner = F.leaky_relu(self.widen(maps), 0.2)
+        inner = F.leaky_relu(self.mix(inner), 0.2)
         return maps + self.narrow(inner)
 
 
 class _Resample(nn.Module):
     """Double or halve the size with the [1, 2, 1] filter, and change the width where it changes."""
-
-    kernel: Tensor
 
     def __init__(self, inputs: int, outputs: int, up: bool) -> None:
         super().__init__()
@@ -104,15 +103,13 @@ class _Resample(nn.Module):
         self.conv = nn.Conv2d(inputs, outputs, 1, bias=False) if inputs != outputs else None
         if self.conv is not None:
             _fan_in(self.conv)
-        line = torch.tensor([1.0, 2.0, 1.0]) / 4
-        self.register_buffer("kernel", line[:, None] * line, persistent=False)
 
     def forward(self, maps: Tensor) -> Tensor:
         if self.up:
             maps = maps if self.conv is None else self.conv(maps)
             return F.interpolate(maps, scale_factor=2, mode="bilinear")
-        kernel = self.kernel.to(maps.dtype).expand(maps.shape[1], 1, 3, 3)
-        maps = F.conv2d(F.pad(maps, (1, 1, 1, 1), mode="replicate"), kernel, stride=2, groups=maps.shape[1])
+        # Two averages of two are this filter, and cheap to differentiate twice; a convolution by channel is not.
+        maps = F.avg_pool2d(F.avg_pool2d(F.pad(maps, (1, 1, 1, 1), mode="replicate"), 2, 1), 2)
         return maps if self.conv is None else self.conv(maps)
 
 
@@ -153,7 +150,7 @@ class _R3Discriminator(nn.Module):
         widths = net.widths[::-1]
         self.first = nn.Conv2d(image.channels, widths[0], 1, bias=False)
         self.stages = nn.Sequential(*_stages(net, widths, up=False))
-        self.basis = nn.Conv2d(widths[-1], widths[-1], smallest, groups=widths[-1], bias=False)
+        self.basis = GroupedConv2d(widths[-1], smallest, 0, widths[-1], bias=False)
         self.head = Head(widths[-1], net.labels, image.num_classes)
         _fan_in(self.first)
         _fan_in(self.basis)

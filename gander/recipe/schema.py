@@ -36,14 +36,15 @@ class Train(Settings):
     """How long, in what portions, and how fast.
 
     An epoch is as many steps as whole batches fit into the data set. `d_update = "separate"` updates D twice
-    a step: on half a batch of real images, then on half a batch of fakes.
+    a step: on half a batch of real images, then on half a batch of fakes. `"shared"` updates D and G from one
+    look at the same fakes, each by what the other was before: a sixth less work in nets of equal cost.
     """
 
     images: Images | None = Field(default=None, ge=1)
     epochs: float | None = Field(default=None, gt=0, le=1e6)
     batch: int = Field(default=64, ge=2, le=65_536, description="images, over all processes")
     d_steps: int = Field(default=1, ge=1, le=100)
-    d_update: Literal["joint", "separate"] = "joint"
+    d_update: Literal["joint", "separate", "shared"] = "joint"
     g_lr: Rate = 2e-4
     d_lr: Rate = 2e-4
     beta1: float = Field(default=0.5, ge=0, lt=1)
@@ -68,11 +69,17 @@ class Samples(Settings):
 
 
 class Engine(Settings):
-    """What it runs on; `auto` picks what is there."""
+    """What it runs on; `auto` picks what is there, and measures what is fastest the first time.
+
+    `bf16` is what nets compute with in between; weights, norm statistics, losses and averages stay float32.
+    `compiled` is what torch.compile makes: `nets`, or `graphs`, which are CUDA graphs beside.
+    """
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    precision: Literal["auto", "float32", "bf16"] = "auto"
-    threads: int = Field(default=0, ge=0, le=1024, description="0: all cores this process may use")
+    precision: Literal["auto", "float32", "tf32", "bf16"] = "auto"
+    memory: Literal["auto", "channels_last", "contiguous"] = "auto"
+    threads: int = Field(default=0, ge=0, le=1024, description="of a CPU; 0 is auto")
+    compiled: Literal["auto", "off", "nets", "graphs"] = "auto"
 
 
 def _spell_out(key: str) -> BeforeValidator:
@@ -142,7 +149,12 @@ class Recipe(Settings):
         return problems
 
     def _update_problems(self) -> list[str]:
-        if self.train.d_update == "joint":
+        if self.train.d_update == "shared" and self.train.d_steps > 1:
+            return [
+                f"train.d_steps = {self.train.d_steps}: with shared fakes D and G are updated once each; "
+                'set train.d_update="joint"'
+            ]
+        if self.train.d_update != "separate":
             return []
         problems = []
         if not isinstance(self.objective, Separable):

@@ -13,14 +13,15 @@ from typing import Any, Protocol
 from gander.chance import rank, world_size
 from gander.data.images import Images, open_images
 from gander.engine.distributed import agree, any_of_all, first_then_others, process_group
-from gander.engine.machine import choose_machine, wants_cuda
+from gander.engine.machine import CHOICES, choose_machine, wants_cuda
 from gander.errors import DataError, Interrupted, RecipeError
 from gander.recipe.read import build_recipe
 from gander.recipe.schema import Recipe
 from gander.recipe.shipped import parse_recipe, recipe_text
 from gander.recipe.write import recipe_toml
 from gander.run import Run, create_run, cut_rows, storage_error, writing
-from gander.training.session import Session
+from gander.training.session import Session, image_shape
+from gander.training.trial import fastest_machine
 
 _AGREE_EVERY = 8  # steps
 
@@ -67,9 +68,11 @@ def train(
         machine = choose_machine(recipe.engine)
         recipe = _anchored(recipe)
         images = _open(recipe)
+        machine, engine = fastest_machine(recipe, images, image_shape(recipe, images), machine)
         session = Session(recipe, images, machine)  # before anything is written: the nets must fit the data
         env = machine.describe() | {
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "engine": engine,
             "images_total": session.images_total,
             "data": {
                 "source": images.source,
@@ -83,7 +86,7 @@ def train(
         created = None
         if rank() == 0:
             created = create_run(Path(run) if run else None, name, recipe_toml(recipe), env)
-        return _go_on(Run(agree(created and created.path)), session, watcher, [])
+        return _go_on(Run(agree(created and created.path)), session, watcher, [engine["said"]])
 
 
 def resume(run: Run, watcher: Watcher | None = None) -> Run:
@@ -94,7 +97,8 @@ def resume(run: Run, watcher: Watcher | None = None) -> Run:
     recipe = build_recipe(parse_recipe(recipe_text(str(run.recipe_file)), str(run.recipe_file)))
     with process_group(wants_cuda(recipe.engine)):
         env = run.env()
-        machine = choose_machine(recipe.engine, env["threads"] if env["processes"] == world_size() else 0)
+        alike = env["processes"] == world_size()
+        machine = choose_machine(recipe.engine, env if alike else None)
         images = _open(recipe)
         if images.fingerprint != env["data"]["fingerprint"]:
             raise DataError(
@@ -105,7 +109,7 @@ def resume(run: Run, watcher: Watcher | None = None) -> Run:
         notes = [
             f"not bit-identical from here on: {key} was {env[key]}, is {now}"
             for key, now in machine.describe().items()
-            if key in ("torch", "device_name", "precision", "threads", "processes") and env[key] != now
+            if key in ("torch", "device_name", "processes", *CHOICES) and env.get(key, now) != now
         ]
         return _go_on(run, Session(recipe, images, machine), watcher, notes)
 

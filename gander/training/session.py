@@ -29,6 +29,11 @@ from gander.training.step import Trainer
 _SAMPLE_SEED = 20_131  # of the fixed latents, beside the run's own seed
 
 
+def image_shape(recipe: Recipe, images: Images) -> ImageShape:
+    """Say what the data ask of the recipe's nets."""
+    return ImageShape(images.channels, images.size, len(images.classes) if recipe.uses_labels else 0)
+
+
 class Session:
     """One GAN, or one a class, trained in stages; a stage is a Trainer on its part of the data."""
 
@@ -36,8 +41,7 @@ class Session:
         self.recipe = recipe
         self.images = images
         self.machine = machine
-        classes = len(images.classes) if recipe.uses_labels else 0
-        self.shape = ImageShape(images.channels, images.size, classes)
+        self.shape = image_shape(recipe, images)
         self.parts = [images]
         if recipe.train.per_class:
             self.parts = [images.only(label) for label in range(len(images.classes))]

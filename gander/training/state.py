@@ -94,7 +94,7 @@ def _restore_optimiser(player: Player, tensors: Mapping[str, Tensor], prefix: st
         weight, saved = weights[weight_name], tensors[name]
         like = weight if saved.shape == weight.shape else saved.to(weight.device)
         held = torch.empty_like(like, dtype=saved.dtype, requires_grad=False)
-        player.optimiser.state[weight][key] = held.copy_(saved)
+        player.optimiser.state.setdefault(weight, {})[key] = held.copy_(saved)
     return used
 
 

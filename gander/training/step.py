@@ -5,13 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from gander.chance import mean_of_all
 from gander.data.batches import Batches
+from gander.engine.adam import Adam
 from gander.engine.distributed import average_gradients, same_everywhere
 from gander.engine.guard import Guard
 from gander.engine.machine import Machine
@@ -34,20 +37,13 @@ class Player:
         self.rewires = rewires
         self.rate = recipe.train.g_lr if side == "g" else recipe.train.d_lr
         self.beta1, self.beta2 = recipe.train.beta1, recipe.train.beta2
-        betas = (self.beta1, Clock().now(self.beta2))
-        self.optimiser = torch.optim.Adam(
-            net.parameters(), lr=Clock().now(self.rate), betas=betas, fused=True
-        )
+        self.optimiser = Adam(net.parameters())
 
     def update(self, clock: Clock) -> None:
         """Use the gradients, at the rates of this moment, and clear them."""
         for rewire in self.rewires:
             rewire.before_step(self.net, clock)
-        for group in self.optimiser.param_groups:
-            group["lr"] = clock.now(self.rate)
-            group["betas"] = (self.beta1, clock.now(self.beta2))
-        self.optimiser.step()
-        self.optimiser.zero_grad()
+        self.optimiser.step(clock.now(self.rate), self.beta1, clock.now(self.beta2))
         for rewire in self.rewires:
             rewire.after_step(self.net, clock)
 
@@ -65,60 +61,90 @@ class Trainer:
 
     def __init__(self, recipe: Recipe, image: ImageShape, machine: Machine, seed: int) -> None:
         torch.manual_seed(seed)
+        machine.prepare()
         self.recipe = recipe
-        self.machine = machine
         self.rng = torch.Generator(machine.device).manual_seed(seed)  # of latents
         self.clock = Clock()
         self.stats = Stats()
-        self.guard = Guard()
+        self.guard = Guard(waits=machine.device.type == "cpu")
         g, d = build_nets(recipe, image)
-        self.generator: Generator = self._place(g)
+        self.generator: Generator = self._place(g, machine)
         self.average: Generator = copy.deepcopy(self.generator).requires_grad_(False)
         self.g = Player("g", self.generator, recipe.rewires.generator, recipe)
-        self.d = Player("d", self._place(d), recipe.rewires.discriminator, recipe)
+        self.d = Player("d", self._place(d, machine), recipe.rewires.discriminator, recipe)
+        self.move(machine)
         self.nets = nn.ModuleDict({"g": self.g.net, "d": self.d.net})  # to name a weight of either
         self.penalties = [(penalty, penalty.start(machine.device)) for penalty in recipe.penalties]
-        self._update_d = {"joint": self._update_d_jointly, "separate": self._update_d_separately}[
-            recipe.train.d_update
-        ]
+        self._take_turns = {
+            "joint": lambda batches: self._one_after_another(batches, self._update_d_jointly),
+            "separate": lambda batches: self._one_after_another(batches, self._update_d_separately),
+            "shared": self._together,
+        }[recipe.train.d_update]
 
-    def _place(self, net: _Net) -> _Net:
-        net = net.to(self.machine.device)
-        net.to(memory_format=self.machine.memory_format)  # type: ignore[call-overload]
+    def _place(self, net: _Net, machine: Machine) -> _Net:
+        net = net.to(machine.device)
         same_everywhere([*net.parameters(), *net.buffers()])
         return net.train()
 
+    def move(self, machine: Machine) -> None:
+        """Go on as another machine says; the device stays."""
+        self.machine = machine
+        for net in (self.generator, self.average, self.d.net):
+            net.to(memory_format=machine.memory_format)  # type: ignore[call-overload]
+        for player in (self.g, self.d):
+            player.optimiser.state.clear()  # moments lie in memory as their weights do
+        self._make, self._judge = machine.compile(self.generator), machine.compile(self.d.net)
+
     def step(self, batches: Batches) -> None:
         """Update D `d_steps` times, G once, then the average."""
+        self.machine.begin_step()
+        self._take_turns(batches)
         shown = self.recipe.shown_per_step
-        each = shown // self.recipe.train.d_steps
-        with _frozen(self.g.net):
-            for look in range(self.recipe.train.d_steps):
-                real, labels = batches.take(self.clock.images + look * each, each)
-                self._update_d(real, labels)
-        with _frozen(self.d.net):
-            self._update_g(real, labels)
         self.recipe.average.update(self.average, self.generator, self.clock.images, shown)
         self.clock.advance(shown)
 
+    def _one_after_another(self, batches: Batches, update_d: Callable[[Tensor, Tensor | None], None]) -> None:
+        each = self.recipe.shown_per_step // self.recipe.train.d_steps
+        with _frozen(self.g.net):
+            for look in range(self.recipe.train.d_steps):
+                real, labels = batches.take(self.clock.images + look * each, each)
+                with parametrize.cached():
+                    update_d(real, labels)
+        with _frozen(self.d.net), parametrize.cached():
+            self._update_g(real, labels)
+
+    def _together(self, batches: Batches) -> None:
+        """Update both nets from one look at the same fakes, each by what the other was before."""
+        real, labels = batches.take(self.clock.images, self.recipe.shown_per_step)
+        with parametrize.cached():
+            fake = self._imagine(len(real), labels)
+            seen = fake.detach().requires_grad_()
+            scene = self._scene("d", real, labels, seen, labels)
+            on_g, noted_of_g = self._whole_loss(replace(scene, side="g"), self._g_loss(scene))
+            on_d, noted_of_d = self._whole_loss(scene, self._d_loss(scene))
+            (slopes,) = torch.autograd.grad(on_g, seen, retain_graph=True)
+            on_d.backward(inputs=[*self.d.net.parameters()])  # type: ignore[no-untyped-call]
+            fake.backward(slopes)  # type: ignore[no-untyped-call]
+        self._update(self.d, noted_of_d)
+        self._update(self.g, noted_of_g)
+
     def _update_d_jointly(self, real: Tensor, labels: Tensor | None) -> None:
         scene = self._scene("d", real, labels, self._imagine(len(real), labels), labels)
-        assert scene.real_score is not None
-        assert scene.fake_score is not None
-        loss = self.recipe.objective.d(scene.real_score, scene.fake_score, self.clock)
-        self._learn(self.d, scene, loss)
+        self._learn(self.d, scene, self._d_loss(scene))
 
     def _update_d_separately(self, real: Tensor, labels: Tensor | None) -> None:
         """Make one update on real images, and then one on fakes."""
         assert isinstance(self.recipe.objective, Separable)
-        scene = self._scene("d", real, labels)
-        assert scene.real_score is not None
-        loss = self.recipe.objective.real(scene.real_score, self.clock)
-        on_real = self._learn(self.d, scene, loss, "_real")
-        scene = self._scene("d", None, None, self._imagine(len(real), labels), labels)
-        assert scene.fake_score is not None
-        loss = self.recipe.objective.fake(scene.fake_score, self.clock)
-        on_fake = self._learn(self.d, scene, loss, "_fake")
+        with parametrize.cached():
+            scene = self._scene("d", real, labels)
+            assert scene.real_score is not None
+            loss = self.recipe.objective.real(scene.real_score, self.clock)
+            on_real = self._learn(self.d, scene, loss, "_real")
+        with parametrize.cached():
+            scene = self._scene("d", None, None, self._imagine(len(real), labels), labels)
+            assert scene.fake_score is not None
+            loss = self.recipe.objective.fake(scene.fake_score, self.clock)
+            on_fake = self._learn(self.d, scene, loss, "_fake")
         self.stats.add(["loss/d"], on_real + on_fake)
 
     def _update_g(self, real: Tensor, labels: Tensor | None) -> None:
@@ -127,20 +153,24 @@ class Trainer:
         )
         if labels is not None:  # of half a batch, where D's updates are separate; a process repeats its own
             labels = labels.repeat_interleave(count // len(labels))
-        latents = self.recipe.latents(count, self.rng)
-        with self.machine.autocast():
-            fake = self.generator(latents, labels).float()
         shown = real if self.recipe.objective.relative else None
-        scene = self._scene("g", shown, labels, fake, labels)
-        assert scene.fake_score is not None
-        loss = self.recipe.objective.g(scene.fake_score, scene.real_score)
-        self._learn(self.g, scene, loss)
+        scene = self._scene("g", shown, labels, self._imagine(count, labels), labels)
+        self._learn(self.g, scene, self._g_loss(scene))
 
-    @torch.no_grad()
+    def _d_loss(self, scene: Scene) -> Tensor:
+        assert scene.real_score is not None
+        assert scene.fake_score is not None
+        return self.recipe.objective.d(scene.real_score, scene.fake_score, self.clock)
+
+    def _g_loss(self, scene: Scene) -> Tensor:
+        assert scene.fake_score is not None
+        relative = self.recipe.objective.relative
+        return self.recipe.objective.g(scene.fake_score, scene.real_score if relative else None)
+
     def _imagine(self, n: int, labels: Tensor | None) -> Tensor:
-        """Make n fakes for D to look at."""
+        """Make n fakes, which G can learn from unless it is frozen."""
         with self.machine.autocast():
-            return self.generator(self.recipe.latents(n, self.rng), labels).float()
+            return self._make(self.recipe.latents(n, self.rng), labels).float()
 
     def _scene(
         self,
@@ -151,22 +181,24 @@ class Trainer:
         fake_labels: Tensor | None = None,
     ) -> Scene:
         """Let D look at images; slopes reach them as they were before the views."""
-        scene = Scene(side, self.clock, lambda images, labels: self._look(images, labels).score)
+        scene = Scene(side, self.clock, lambda images, labels: self._look(images, labels, self.d.net).score)
         steep = any(penalty.slopes for penalty, _ in self._due(side))
+        # A compiled net can be differentiated once.
+        net = self.d.net if steep or self.recipe.train.d_update == "shared" else self._judge
         if real is not None:
             scene.real, scene.real_labels = real.requires_grad_(steep), real_labels
             with torch.set_grad_enabled(side == "d"):
-                scene.real_score, scene.real_classes = self._look(scene.real, real_labels)
+                scene.real_score, scene.real_classes = self._look(scene.real, real_labels, net)
         if fake is not None:
             scene.fake, scene.fake_labels = fake.requires_grad_(steep or fake.requires_grad), fake_labels
-            scene.fake_score, scene.fake_classes = self._look(scene.fake, fake_labels)
+            scene.fake_score, scene.fake_classes = self._look(scene.fake, fake_labels, net)
         return scene
 
-    def _look(self, images: Tensor, labels: Tensor | None) -> Look:
+    def _look(self, images: Tensor, labels: Tensor | None, net: Callable[..., Look]) -> Look:
         for view in self.recipe.views:
             images = view(images, self.clock)
         with self.machine.autocast():
-            score, classes = self.d.net(images.contiguous(memory_format=self.machine.memory_format), labels)
+            score, classes = net(images.contiguous(memory_format=self.machine.memory_format), labels)
         return Look(score.float(), None if classes is None else classes.float())
 
     def _due(self, side: Side) -> Iterator[tuple[Penalty, Callable[[Scene], Tensor]]]:
@@ -175,8 +207,14 @@ class Trainer:
                 yield penalty, paid
 
     def _learn(self, player: Player, scene: Scene, loss: Tensor, part: str = "") -> Tensor:
-        """Add the penalties that are due, differentiate, judge the numbers, update; give the loss (1,)."""
-        noted = {f"loss/{player.side}{part}": loss.detach().mean()}
+        """Differentiate the loss and the penalties that are due, and update; give the loss (1,)."""
+        whole, noted = self._whole_loss(scene, loss, part)
+        whole.backward(inputs=[*player.net.parameters()])  # type: ignore[no-untyped-call]
+        return self._update(player, noted)
+
+    def _whole_loss(self, scene: Scene, loss: Tensor, part: str = "") -> tuple[Tensor, dict[str, Tensor]]:
+        """Add the penalties that are due, and take the mean; give it with what the log is to hold."""
+        noted = {f"loss/{scene.side}{part}": loss.detach().mean()}
         for kind, score in (("real", scene.real_score), ("fake", scene.fake_score)):
             if score is not None and scene.side == "d":
                 noted[f"score/{kind}"] = score.detach().mean()
@@ -186,7 +224,10 @@ class Trainer:
             term = paid(scene) * penalty.every
             noted[f"{penalty.kind}/{scene.side}"] = term.detach().mean()
             loss = loss + term
-        loss.mean().backward()  # type: ignore[no-untyped-call]
+        return loss.mean(), noted
+
+    def _update(self, player: Player, noted: dict[str, Tensor]) -> Tensor:
+        """Judge the numbers, and use the gradients; give the first number (1,)."""
         average_gradients(player.net.parameters())
         grads = [weight.grad for weight in player.net.parameters() if weight.grad is not None]
         noted[f"grad/{player.side}"] = torch.nn.utils.get_total_norm(grads, foreach=True)

@@ -46,8 +46,8 @@ def test_a_cpu_computes_in_float32_unless_asked(no_accelerator):
 
 def test_threads_are_the_recipes_or_those_of_before_or_a_share_of_the_cores(no_accelerator, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {*range(6)})
-    assert choose_machine(Engine(threads=3), 2).threads == torch.get_num_threads() == 3
-    assert choose_machine(Engine(), 2).threads == torch.get_num_threads() == 2
+    assert choose_machine(Engine(threads=3), {"threads": 2}).threads == torch.get_num_threads() == 3
+    assert choose_machine(Engine(), {"threads": 2}).threads == torch.get_num_threads() == 2
     assert choose_machine(Engine()).threads == 6
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     assert choose_machine(Engine()).threads == 1
@@ -56,11 +56,12 @@ def test_threads_are_the_recipes_or_those_of_before_or_a_share_of_the_cores(no_a
 def test_a_run_goes_on_with_the_threads_it_began_with(no_accelerator, monkeypatch, tmp_path):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
     run = stopped_run(tiny(tmp_path, patch={"engine.threads": 0}), tmp_path / "run", 1)
-    assert run.env()["threads"] == 3
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    began_with = run.env()["threads"]
+    assert began_with in (1, 3)  # what was faster
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {*range(8)})
     heard = Notes()
     resume(run, heard)
-    assert torch.get_num_threads() == 3
+    assert torch.get_num_threads() == began_with
     assert heard.notes == []
 
 

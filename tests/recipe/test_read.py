@@ -141,6 +141,7 @@ def test_problems_say_which_recipe_and_what_to_type_next():
     [
         (["train.d_update=separate", "objective=relativistic"], "relativistic compares real with fake"),
         (["train.d_update=separate", "penalties=[{ kind = 'lecam' }]"], "lecam looks at real and fake"),
+        (["train.d_update=shared", "train.d_steps=2"], "with shared fakes D and G are updated once each"),
         (["train.d_update=separate", "train.batch=5"], "half-batches need an even number"),
         (["train.per_class=true"], "each net sees one class"),
         (["discriminator.labels=head"], "nothing trains the head"),

@@ -1,0 +1,126 @@
+"""Choose what is fast by trying it: a few seconds once, remembered by machine and net."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+from gander.engine.machine import CHOICES, Machine
+from gander.errors import GanderError
+
+Trial = Callable[[Machine], float]
+"""Runs one training step as a machine says; gives images a second."""
+
+_GAIN = {"precision": 1.1, "compiled": 1.1, "memory": 1.03, "threads": 1.03}
+"""How many times as fast as the usual another choice must be; rounding differently needs a better reason."""
+_ROUNDS = 3
+_SECONDS = 2.0  # after these, no further round
+_BUSY = 0.15  # share of the CPU time that others had; above it, a result is not worth keeping
+_BUSY_GAIN = 1.25  # times the above
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was measured: images a second by machine, the best of a few rounds each; and what was chosen."""
+
+    chosen: dict[str, Any]
+    speeds: dict[str, float]
+    seconds: float
+    busy: float
+
+    @property
+    def quiet(self) -> bool:
+        """Tell whether the machine was left alone enough for the result to be kept."""
+        return self.busy <= _BUSY
+
+    def apply(self, machine: Machine) -> Machine:
+        """Give the machine with the choices of this calibration, in use."""
+        machine = replace(machine, **self.chosen)
+        machine.use()
+        return machine
+
+    def followed_by(self, other: Calibration) -> Calibration:
+        """Give what another, which began with what this one chose, makes of both."""
+        return Calibration(
+            other.chosen,
+            self.speeds | other.speeds,
+            round(self.seconds + other.seconds, 2),
+            max(self.busy, other.busy),
+        )
+
+    def save(self, path: Path) -> None:
+        """Remember it, whole or not at all; a cache that cannot be written is no error."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            new = path.with_suffix(".new")
+            new.write_text(json.dumps(asdict(self), indent=1))
+            new.replace(path)
+        except OSError:
+            pass
+
+    @classmethod
+    def load(cls, path: Path) -> Self | None:
+        """Recall it; None where there is none, or none that can be read."""
+        try:
+            found = cls(**json.loads(path.read_text()))
+            return found if set(found.chosen) == set(CHOICES) else None
+        except (OSError, ValueError, TypeError):
+            return None
+
+
+def calibrate(machine: Machine, others: Mapping[str, tuple[Any, ...]], trial: Trial) -> Calibration:
+    """Try the other values of one choice after another, in interleaved rounds, and keep the fastest.
+
+    What cannot be run here is as slow as can be; the machine given is taken to run.
+    """
+    began, busy = time.monotonic(), _Busy()
+    speeds: dict[str, float] = {}
+    for choice, values in others.items():
+        rivals = [machine, *(replace(machine, **{choice: value}) for value in values)]
+        best = {rival: _speed(trial, rival) for rival in rivals}  # the first time, much is set up
+        ends = time.monotonic() + _SECONDS / len(others)
+        for _ in range(_ROUNDS):
+            if time.monotonic() < ends:
+                best = {rival: max(speed, _speed(trial, rival)) for rival, speed in best.items()}
+        speeds |= {str(rival): round(speed, 1) for rival, speed in best.items()}
+        fastest = max(rivals, key=lambda rival: best[rival])
+        if best[fastest] > best[machine] * _GAIN[choice] * (_BUSY_GAIN if busy.share() > _BUSY else 1):
+            machine = fastest
+    machine.use()
+    chosen = {choice: getattr(machine, choice) for choice in CHOICES}
+    return Calibration(chosen, speeds, round(time.monotonic() - began, 2), round(busy.share(), 3))
+
+
+def _speed(trial: Trial, machine: Machine) -> float:
+    machine.use()
+    try:
+        return trial(machine)
+    except (RuntimeError, GanderError):  # no kernel, no compiler, no memory, no finite numbers
+        return 0.0
+
+
+class _Busy:
+    """How much of the CPU time, since it was made, went to others: processes, or guests of the same host."""
+
+    _STAT = Path("/proc/stat")
+
+    def __init__(self) -> None:
+        self._before = self._read()
+
+    def share(self) -> float:
+        """Give it, from 0 to 1; 0 where the system does not say."""
+        own, used, total = (now - then for now, then in zip(self._read(), self._before, strict=True))
+        return max(0.0, used - own) / total if total > 0 else 0.0
+
+    def _read(self) -> tuple[float, float, float]:
+        """Give the seconds of this process, of all that was not idle, and of everything."""
+        if not self._STAT.exists():
+            return 0.0, 0.0, 0.0
+        ticks = self._STAT.read_text().splitlines()[0].split()[1:9]
+        seconds = [int(count) / os.sysconf("SC_CLK_TCK") for count in ticks]
+        return time.process_time(), sum(seconds) - sum(seconds[3:5]), sum(seconds)
