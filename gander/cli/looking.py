@@ -10,11 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
 from gander.cli.progress import say
+from gander.cli.tables import make_table, print_table
 from gander.errors import DataError, GanderError, UsageError, did_you_mean
 from gander.recipe.shipped import parse_recipe, recipe_names, recipe_text
 from gander.run import Run, find_run, in_use, list_runs, runs_root
@@ -63,11 +60,11 @@ def runs_verb(as_json: bool) -> None:
     if not rows:
         say(f"no run in {runs_root()} yet\nnext    gander train quickstart")
         return
-    table = _table("run", "what", "data", "images", "state", "began")
+    table = make_table("run", "what", "data", "images", "state", "began")
     for row in rows:
         done = f"{row['images']:,} / {row['total']:,}"
         table.add_row(row["run"], row["title"], row["data"], done, row["state"], row["began"])
-    _print(table)
+    print_table(table)
     say(f"next    gander sample {rows[0]['run']}")
 
 
@@ -115,10 +112,10 @@ def recipes_verb(name: str | None, as_json: bool) -> None:
     if as_json:
         say(json.dumps(titles))
         return
-    table = _table("recipe", "what it is")
+    table = make_table("recipe", "what it is")
     for known, title in titles.items():
         table.add_row(known, title)
-    _print(table)
+    print_table(table)
     say("next    gander recipes NAME shows one; gander train NAME runs it")
 
 
@@ -176,17 +173,3 @@ def explain_verb(name: str | None) -> None:
 
 def _default(value: Any) -> str:
     return f'"{value.kind}"' if hasattr(value, "kind") else json.dumps(value, default=str)
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
-def _print(table: Table) -> None:
-    console = Console(highlight=False)
-    if not console.is_terminal:  # a pipe has no width; keep a row on its line
-        console = Console(highlight=False, width=200)
-    console.print(table)

@@ -120,6 +120,29 @@ def explain(name: Annotated[str | None, typer.Argument(help="A technique, as in 
     explain_verb(name)
 
 
+@app.command()
+def bench(
+    recipes: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RECIPE]...", help="Without one, all that are shipped."),
+    ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option("--against", metavar="COMMAND", help="A program to time beside one recipe, in turns."),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", metavar="NAME|PATH", help="Measure what this data set costs.")
+    ] = None,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, max=1000, help="Turns of each side.")] = 5,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.01, max=600, help="Of one turn.")] = 1.0,
+    json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Measure how fast recipes train here, as a share of what the machine can do."""
+    from gander.cli.benching import bench_verb
+
+    bench_verb(recipes or [], against or [], data, rounds, seconds, json)
+
+
 def main() -> None:
     """Run one verb and end the process with its exit code."""
     signal.signal(signal.SIGTERM, _terminate)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any, Self
 
 from gander.engine.machine import CHOICES, Machine
@@ -16,17 +17,17 @@ from gander.errors import GanderError
 Trial = Callable[[Machine], float]
 """Runs one training step as a machine says; gives images a second."""
 
-_GAIN = {"precision": 1.1, "compiled": 1.1, "memory": 1.03, "threads": 1.03}
-"""How many times as fast as the usual another choice must be; rounding differently needs a better reason."""
-_ROUNDS = 3
-_SECONDS = 2.0  # after these, no further round
+_GAIN = {"precision": 1.1, "compiled": 1.1, "memory": 1.08, "threads": 1.08}
+"""How many times as fast as the usual another choice must be, beside winning every round."""
+_ROUNDS, _LEAST_ROUNDS = 5, 3
+_SECONDS = 1.5  # after these, no further round
 _BUSY = 0.15  # share of the CPU time that others had; above it, a result is not worth keeping
 _BUSY_GAIN = 1.25  # times the above
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was measured: images a second by machine, the best of a few rounds each; and what was chosen."""
+    """What was measured: images a second by machine, the median of a few rounds; and what was chosen."""
 
     chosen: dict[str, Any]
     speeds: dict[str, float]
@@ -82,18 +83,32 @@ def calibrate(machine: Machine, others: Mapping[str, tuple[Any, ...]], trial: Tr
     speeds: dict[str, float] = {}
     for choice, values in others.items():
         rivals = [machine, *(replace(machine, **{choice: value}) for value in values)]
-        best = {rival: _speed(trial, rival) for rival in rivals}  # the first time, much is set up
-        ends = time.monotonic() + _SECONDS / len(others)
-        for _ in range(_ROUNDS):
-            if time.monotonic() < ends:
-                best = {rival: max(speed, _speed(trial, rival)) for rival, speed in best.items()}
-        speeds |= {str(rival): round(speed, 1) for rival, speed in best.items()}
-        fastest = max(rivals, key=lambda rival: best[rival])
-        if best[fastest] > best[machine] * _GAIN[choice] * (_BUSY_GAIN if busy.share() > _BUSY else 1):
+        rounds = _interleaved(rivals, trial, _SECONDS / len(others))
+        speeds |= {str(rival): round(median(own), 1) for rival, own in rounds.items()}
+        # A round's speeds are compared with each other: what disturbs one rival disturbs its neighbour.
+        gains = {
+            rival: [theirs / max(ours, 1e-9) for theirs, ours in zip(own, rounds[machine], strict=True)]
+            for rival, own in rounds.items()
+        }
+        fastest = max(rivals, key=lambda rival: median(gains[rival]))
+        needed = _GAIN[choice] * (_BUSY_GAIN if busy.share() > _BUSY else 1)
+        if median(gains[fastest]) > needed and min(gains[fastest]) > 1:
             machine = fastest
     machine.use()
     chosen = {choice: getattr(machine, choice) for choice in CHOICES}
     return Calibration(chosen, speeds, round(time.monotonic() - began, 2), round(busy.share(), 3))
+
+
+def _interleaved(rivals: Sequence[Machine], trial: Trial, seconds: float) -> dict[Machine, list[float]]:
+    for rival in rivals:
+        _speed(trial, rival)  # the first time, much is set up
+    ends = time.monotonic() + seconds
+    rounds: dict[Machine, list[float]] = {rival: [] for rival in rivals}
+    for number in range(_ROUNDS):
+        if number < _LEAST_ROUNDS or time.monotonic() < ends:
+            for rival in rivals:
+                rounds[rival].append(_speed(trial, rival))
+    return rounds
 
 
 def _speed(trial: Trial, machine: Machine) -> float:

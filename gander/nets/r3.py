@@ -108,7 +108,7 @@ class _Resample(nn.Module):
         if self.up:
             maps = maps if self.conv is None else self.conv(maps)
             return F.interpolate(maps, scale_factor=2, mode="bilinear")
-        # Two averages of two are this filter, and cheap to differentiate twice; a convolution by channel is not.
+        # Two averages of two are this filter, and cheap to differentiate twice; one by groups is not.
         maps = F.avg_pool2d(F.avg_pool2d(F.pad(maps, (1, 1, 1, 1), mode="replicate"), 2, 1), 2)
         return maps if self.conv is None else self.conv(maps)
 

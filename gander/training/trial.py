@@ -79,11 +79,11 @@ class Trial:
         on_gpu = machine.device.type == "cuda"
         self._wait: Callable[[], Any] = torch.cuda.synchronize if on_gpu else lambda: None
         sizes = [own] if on_gpu else [size for size in _BATCH if size < own] or [own]
-        self._trainer = Trainer(_with_batch(recipe, sizes[0]), shape, machine, recipe.seed)
+        self._trainer = Trainer(with_batch(recipe, sizes[0]), shape, machine, recipe.seed)
         for size in sizes[1:]:
             if self._seconds() < _SLOW:
                 break
-            self._trainer.recipe = _with_batch(recipe, size)
+            self._trainer.recipe = with_batch(recipe, size)
 
     def __call__(self, machine: Machine) -> float:
         """Give images a second of one step."""
@@ -99,7 +99,8 @@ class Trial:
         return time.perf_counter() - began
 
 
-def _with_batch(recipe: Recipe, batch: int) -> Recipe:
+def with_batch(recipe: Recipe, batch: int) -> Recipe:
+    """Give the recipe with another batch."""
     return recipe.model_copy(update={"train": recipe.train.model_copy(update={"batch": batch})})
 
 

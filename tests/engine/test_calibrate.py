@@ -47,8 +47,8 @@ def speeds(**factors):
     ("factors", "chosen"),
     [
         ({}, {}),
-        ({"contiguous": 1.02, "bf16": 1.09, "2": 1.02}, {}),  # too little to be worth a change
-        ({"contiguous": 1.05, "bf16": 0.5}, {"memory": "contiguous"}),
+        ({"contiguous": 1.07, "bf16": 1.09, "2": 1.07}, {}),  # too little to be worth a change
+        ({"contiguous": 1.09, "bf16": 0.5}, {"memory": "contiguous"}),
         ({"bf16": 1.5, "2": 1.2}, {"precision": "bf16", "threads": 2}),
         ({"contiguous": 0.9, "bf16": 0.9, "2": 0.5}, {}),
     ],
@@ -62,7 +62,7 @@ def test_the_fastest_of_each_choice_is_taken_if_it_gains_enough(factors, chosen)
 def test_each_choice_is_tried_with_what_was_found_before():
     tried = []
     calibrate(USUAL, OTHERS, lambda machine: tried.append(machine) or speeds(contiguous=2.0)(machine))
-    assert {machine.memory for machine in tried[-6:]} == {"contiguous"}
+    assert {machine.memory for machine in tried[-12:]} == {"contiguous"}
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no kernel"), NumericsError("loss/d is not finite")])
@@ -102,3 +102,12 @@ def test_only_what_the_recipe_leaves_open_is_tried():
 def test_tf32_is_refused_where_there_is_none():
     with pytest.raises(UsageError, match=r'engine.precision = "tf32": only CUDA devices have it'):
         choose_machine(Engine(device="cpu", precision="tf32"))
+
+
+def test_one_round_won_by_chance_changes_nothing():
+    turns = itertools.cycle([1.5, 1.5, 0.9])
+
+    def trial(machine):
+        return 100.0 * (next(turns) if machine.memory == "contiguous" else 1.0)
+
+    assert calibrate(USUAL, {"memory": ("contiguous",)}, trial).apply(USUAL) == USUAL

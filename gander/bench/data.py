@@ -1,0 +1,82 @@
+"""What the data cost: decoding into the store, opening from it, and the start of a training."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gander.data.images import open_images
+from gander.errors import GanderError
+
+_STEP = ("train.images=1", "every.log=1", "every.samples=0", "every.save=0")
+
+
+@dataclass(frozen=True)
+class DataCost:
+    """Seconds, images and MiB."""
+
+    images: int
+    decode_seconds: float
+    open_seconds: float
+    store_mib: float
+    first_step_seconds: float
+    first_step_again_seconds: float
+
+
+def measure_data(source: str) -> DataCost:
+    """Decode a data set into an empty store, open it again, and start a training on it twice.
+
+    The first start measures what the engine is to choose, the second recalls it; both are from the start of
+    the process to the end of the first step.
+
+    Raises: DataError as `open_images`.
+    """
+    with tempfile.TemporaryDirectory() as folder, _cache(Path(folder)):
+        began = time.perf_counter()
+        images = open_images(*_named(source))
+        decoded = time.perf_counter()
+        open_images(*_named(source))
+        opened = time.perf_counter()
+        size = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
+        recipe = "mnist-dcgan" if images.channels == 1 else "cifar10-dcgan"
+        starts = [_first_step(recipe, source, Path(folder) / f"run-{number}") for number in range(2)]
+    return DataCost(len(images), decoded - began, opened - decoded, size / 2**20, *starts)
+
+
+def _named(source: str) -> tuple[str, str]:
+    return ("", source) if Path(source).exists() else (source, "")
+
+
+@contextmanager
+def _cache(folder: Path) -> Iterator[None]:
+    before = os.environ.get("GANDER_CACHE")
+    os.environ["GANDER_CACHE"] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ["GANDER_CACHE"]
+        if before is not None:
+            os.environ["GANDER_CACHE"] = before
+
+
+def _first_step(recipe: str, source: str, run: Path) -> float:
+    name, path = _named(source)
+    command = [sys.executable, "-m", "gander", "train", recipe, f"data.source={name}", f"data.path={path}"]
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [*command, *_STEP, "--run", str(run)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    while process.poll() is None and not (run / "log.jsonl").exists():
+        time.sleep(0.005)
+    seconds = time.perf_counter() - began
+    said = process.communicate()[1]
+    if process.returncode:
+        raise GanderError(f"{' '.join(command)}: {said.strip()}")
+    return seconds
