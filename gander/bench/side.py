@@ -97,7 +97,7 @@ def training(name: str, edits: Sequence[str]) -> Work:
     with _Operations() as counted:  # type: ignore[no-untyped-call]
         trainer.step(batches)
     said = {
-        "name": "gander",
+        "name": " ".join(["gander", *edits]),
         "recipe": name,
         "versions": {"torch": torch.__version__},
         "g_parameters": _count(trainer.generator),

@@ -56,10 +56,23 @@ def _speed(
         if not as_json:
             say(f"{number} / {len(recipes)}  {name} ...")
         results = side_by_side([*products, side("train", name), *others], rounds, seconds)
-        rows += _rows(name, results[: len(products)], results[len(products) :])
+        sides = results[len(products) :]
+        _same_nets(sides)
+        rows += _rows(name, results[: len(products)], sides)
     if not as_json:
         _show(rows)
     return rows
+
+
+def _same_nets(sides: list[Result]) -> None:
+    """Refuse to compare with a side that says that its nets are of another size."""
+    ours, *others = ((side.said.get("g_parameters"), side.said.get("d_parameters")) for side in sides)
+    for other, counts in zip(sides[1:], others, strict=True):
+        if None not in counts and counts != ours:
+            raise UsageError(
+                f"--against: {other.name} has {counts[0]:,} parameters in G and {counts[1]:,} in D, "
+                f"and gander {ours[0]:,} and {ours[1]:,}; only equal nets can be compared"
+            )
 
 
 def _rows(recipe: str, products: list[Result], sides: list[Result]) -> list[dict[str, Any]]:

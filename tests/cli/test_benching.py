@@ -42,6 +42,18 @@ def test_another_program_is_timed_beside_it_and_told_as_a_ratio(gander, asked):
     assert (theirs["side"], theirs["as_fast_as_gander"], theirs["rounds"]) == ("other", 0.5, [4.0] * 5)
 
 
+def test_unequal_nets_are_not_compared(gander, monkeypatch):
+    def side_by_side(*_):
+        said = {"name": "a", "precision": "float32", "images_per_step": 1, "d_parameters": 5}
+        return [Result(said | {"g_parameters": count}, [1.0]) for count in (None, 1234, 1235)]
+
+    monkeypatch.setattr("gander.cli.benching.side_by_side", side_by_side)
+    monkeypatch.setattr("gander.bench.side.precisions", lambda: ("float32",))
+    answer = gander("bench", "mnist-dcgan", "--against", "x")
+    assert answer.code == 2
+    assert "a has 1,235 parameters in G and 5 in D, and gander 1,234 and 5" in answer.err
+
+
 def test_without_a_recipe_all_are_measured(gander, asked):
     gander("bench")
     assert len(asked) == 17
