@@ -14,7 +14,7 @@ from typing import Any, Self
 from gander.engine.machine import CHOICES, Machine
 from gander.errors import GanderError
 
-Trial = Callable[[Machine], float]
+Speed = Callable[[Machine], float]
 """Runs one training step as a machine says; gives images a second."""
 
 _GAIN = {"precision": 1.1, "compiled": 1.1, "memory": 1.08, "threads": 1.08}
@@ -74,7 +74,7 @@ class Calibration:
             return None
 
 
-def calibrate(machine: Machine, others: Mapping[str, tuple[Any, ...]], trial: Trial) -> Calibration:
+def calibrate(machine: Machine, others: Mapping[str, tuple[Any, ...]], trial: Speed) -> Calibration:
     """Try the other values of one choice after another, in interleaved rounds, and keep the fastest.
 
     What cannot be run here is as slow as can be; the machine given is taken to run.
@@ -99,7 +99,7 @@ def calibrate(machine: Machine, others: Mapping[str, tuple[Any, ...]], trial: Tr
     return Calibration(chosen, speeds, round(time.monotonic() - began, 2), round(busy.share(), 3))
 
 
-def _interleaved(rivals: Sequence[Machine], trial: Trial, seconds: float) -> dict[Machine, list[float]]:
+def _interleaved(rivals: Sequence[Machine], trial: Speed, seconds: float) -> dict[Machine, list[float]]:
     for rival in rivals:
         _speed(trial, rival)  # the first time, much is set up
     ends = time.monotonic() + seconds
@@ -111,7 +111,7 @@ def _interleaved(rivals: Sequence[Machine], trial: Trial, seconds: float) -> dic
     return rounds
 
 
-def _speed(trial: Trial, machine: Machine) -> float:
+def _speed(trial: Speed, machine: Machine) -> float:
     machine.use()
     try:
         return trial(machine)
@@ -130,6 +130,7 @@ class _Busy:
     def share(self) -> float:
         """Give it, from 0 to 1; 0 where the system does not say."""
         own, used, total = (now - then for now, then in zip(self._read(), self._before, strict=True))
+        own *= int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # its peers are no others
         return max(0.0, used - own) / total if total > 0 else 0.0
 
     def _read(self) -> tuple[float, float, float]:

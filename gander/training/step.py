@@ -96,7 +96,10 @@ class Trainer:
         self._make, self._judge = machine.compile(self.generator), machine.compile(self.d.net)
 
     def step(self, batches: Batches) -> None:
-        """Update D `d_steps` times, G once, then the average."""
+        """Update D `d_steps` times, G once, then the average.
+
+        Within one update a spectral norm is computed once, however often D looks.
+        """
         self.machine.begin_step()
         self._take_turns(batches)
         shown = self.recipe.shown_per_step
@@ -108,8 +111,7 @@ class Trainer:
         with _frozen(self.g.net):
             for look in range(self.recipe.train.d_steps):
                 real, labels = batches.take(self.clock.images + look * each, each)
-                with parametrize.cached():
-                    update_d(real, labels)
+                update_d(real, labels)
         with _frozen(self.d.net), parametrize.cached():
             self._update_g(real, labels)
 
@@ -129,8 +131,9 @@ class Trainer:
         self._update(self.g, noted_of_g)
 
     def _update_d_jointly(self, real: Tensor, labels: Tensor | None) -> None:
-        scene = self._scene("d", real, labels, self._imagine(len(real), labels), labels)
-        self._learn(self.d, scene, self._d_loss(scene))
+        with parametrize.cached():
+            scene = self._scene("d", real, labels, self._imagine(len(real), labels), labels)
+            self._learn(self.d, scene, self._d_loss(scene))
 
     def _update_d_separately(self, real: Tensor, labels: Tensor | None) -> None:
         """Make one update on real images, and then one on fakes."""

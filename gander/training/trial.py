@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from gander.data.store import cache_folder
 from gander.engine.calibrate import Calibration, calibrate
 from gander.engine.distributed import agree
 from gander.engine.machine import Machine, alternatives, device_name, is_open, share_of_cores
+from gander.errors import NumericsError
 from gander.nets.blocks import ImageShape
 from gander.recipe.schema import Recipe
 from gander.training.step import Trainer
@@ -45,8 +47,9 @@ def fastest_machine(
     found = agree(Calibration.load(path))
     said = "as measured before"
     if found is None:
+        own = with_batch(recipe, recipe.train.batch // world_size())
         with alone():
-            found = _tried(recipe, Batches(images, recipe.seed, machine.device), shape, machine, others)
+            found = _tried(own, Batches(images, recipe.seed, machine.device), shape, machine, others)
         found = agree(found)
         said = f"measured in {found.seconds:.1f} s"
         if found.quiet:
@@ -75,15 +78,16 @@ class Trial:
 
     def __init__(self, recipe: Recipe, batches: Batches, shape: ImageShape, machine: Machine) -> None:
         self._batches = batches
-        own = recipe.train.batch // world_size()
+        whole = recipe.train.batch
         on_gpu = machine.device.type == "cuda"
         self._wait: Callable[[], Any] = torch.cuda.synchronize if on_gpu else lambda: None
-        sizes = [own] if on_gpu else [size for size in _BATCH if size < own] or [own]
+        sizes = [whole] if on_gpu else [size for size in _BATCH if size < whole] or [whole]
         self._trainer = Trainer(with_batch(recipe, sizes[0]), shape, machine, recipe.seed)
-        for size in sizes[1:]:
-            if self._seconds() < _SLOW:
-                break
-            self._trainer.recipe = with_batch(recipe, size)
+        with suppress(NumericsError):  # the training itself will tell of it
+            for size in sizes[1:]:
+                if self._seconds() < _SLOW:
+                    break
+                self._trainer.recipe = with_batch(recipe, size)
 
     def __call__(self, machine: Machine) -> float:
         """Give images a second of one step."""

@@ -203,6 +203,15 @@ def test_shared_fakes_move_each_net_by_its_own_loss_against_the_other_as_it_was(
             torch.testing.assert_close(weight, dict(net.named_parameters())[name], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize(("update", "norms"), [("joint", 2), ("separate", 3), ("shared", 1)])
+def test_a_spectral_norm_is_computed_anew_for_each_update_and_for_none_of_its_looks(update, norms):
+    made, computed = trainer(train__d_update=update, rewires__discriminator=[{"kind": "spectral_norm"}]), []
+    norm = made.d.net.layers[0].parametrizations.weight[0]
+    norm.register_forward_hook(lambda *_: computed.append(1))
+    made.step(Reals())
+    assert len(computed) == norms
+
+
 @pytest.mark.parametrize("update", ["joint", "separate", "shared"])
 def test_no_step_waits_for_a_number(update):
     made = trainer(train__d_update=update, penalties=[{"kind": "r1", "every": 2}])
