@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -32,7 +32,7 @@ from gander.training.step import Trainer
 from gander.training.trial import fastest_machine, with_batch
 
 _SIZE = 2_048  # of the square matrices whose product is the yardstick
-_SLOWEST = 2.0  # seconds a step; beyond, the batch is halved, as the rate of an image hardly changes
+_SLOWEST = 3.0  # seconds a step; beyond, the batch is halved, as the rate of an image hardly changes
 _IMAGES = 2_000
 
 
@@ -54,9 +54,21 @@ class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, called: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         found = called(*args, **(kwargs or {}))
-        if count := flop_registry.get(called._overloadpacket):
+        packet = called._overloadpacket
+        if packet is torch.ops.aten.convolution:
+            maps, weight, transposed = args[0], args[1], args[6]
+            self.operations += _once(maps if transposed else found, weight)
+        elif packet is torch.ops.aten.convolution_backward:  # torch's own count forgets the groups
+            steep, maps, weight, transposed, asked = *args[:3], args[7], args[10]
+            self.operations += _once(maps if transposed else steep, weight) * sum(asked[:2])
+        elif count := flop_registry.get(packet):
             self.operations += count(*args, **(kwargs or {}), out_val=found)
         return found
+
+
+def _once(places: Tensor, weight: Tensor) -> int:
+    """Count what a convolution costs: every weight is used once at every place."""
+    return 2 * len(places) * places.shape[2:].numel() * weight.numel()
 
 
 def precisions() -> tuple[str, ...]:

@@ -33,6 +33,12 @@ def test_a_convolution_costs_that_at_every_place_of_its_output(stride, places):
     assert counted(net, torch.randn(N, 2, 8, 8, requires_grad=True)) == (once, 2 * once)
 
 
+def test_groups_divide_the_cost_in_both_directions():
+    images = torch.randn(N, 8, 4, 4, requires_grad=True)
+    once = 2 * N * 16 * 8 * 2 * 9
+    assert counted(nn.Conv2d(8, 8, 3, padding=1, groups=4), images) == (once, 2 * once)
+
+
 def test_a_transposed_convolution_costs_that_at_every_place_of_its_input():
     once = 2 * N * 16 * 2 * 3 * 16
     assert counted(nn.ConvTranspose2d(2, 3, 4, 2, 1), torch.randn(N, 2, 4, 4)) == (once, once)
