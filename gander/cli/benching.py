@@ -126,7 +126,8 @@ def _data(source: str, as_json: bool) -> dict[str, Any]:
     if not as_json:
         say(
             f"{source}: {cost.images:,} images\n"
-            f"decoded into the store   {cost.decode_seconds:.2f} s, {cost.store_mib:,.0f} MiB\n"
+            f"decoded into the store   {cost.decode_seconds:.2f} s, "
+            f"{cost.images / cost.decode_seconds:,.0f} images/s, {cost.store_mib:,.0f} MiB\n"
             f"opened from the store    {cost.open_seconds * 1000:.1f} ms\n"
             f"start to first step      {cost.first_step_seconds:.2f} s, "
             f"{cost.first_step_again_seconds:.2f} s the second time"

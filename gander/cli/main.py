@@ -121,6 +121,49 @@ def explain(name: Annotated[str | None, typer.Argument(help="A technique, as in 
 
 
 @app.command()
+def judge(
+    source: Annotated[str, typer.Argument(metavar="DATA", help="A name, or a folder or file, with labels.")],
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, max=10_000, show_default="a million looks")
+    ] = None,
+    mirror: Annotated[
+        bool | None,
+        typer.Option(
+            "--mirror/--no-mirror", help="Mirrored images keep their class.", show_default="if known"
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**31)] = 0,
+    json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Train the judge of a data set: the small classifier that scores are made with."""
+    from gander.cli.judging import judge_verb
+
+    judge_verb(source, epochs, mirror, seed, json)
+
+
+@app.command()
+def evaluate(
+    subject: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|IMAGES", help="A run, or a data set by name or path.", show_default=False
+        ),
+    ],
+    against: Annotated[
+        str | None,
+        typer.Option("--against", metavar="DATA", help="Real images.", show_default="the run's own"),
+    ] = None,
+    n: Annotated[int | None, typer.Option("-n", min=1, help="How many images.", show_default="10000")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of latents and samples.")] = 0,
+    json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Score images beside real ones, with the floor that real images set."""
+    from gander.cli.evaluating import evaluate_verb
+
+    evaluate_verb(subject, against, n, seed, json)
+
+
+@app.command()
 def bench(
     recipes: Annotated[
         list[str] | None,

@@ -63,7 +63,7 @@ def test_data_alone_measures_data_alone(gander, asked, monkeypatch):
     monkeypatch.setattr("gander.bench.data.measure_data", lambda source: DataCost(7, 2.0, 0.5, 3.0, 6.0, 4.0))
     out = gander("bench", "--data", "shapes").out
     assert asked == []
-    assert "decoded into the store   2.00 s, 3 MiB" in out
+    assert "decoded into the store   2.00 s, 4 images/s, 3 MiB" in out
     assert "start to first step      6.00 s, 4.00 s the second time" in out
 
 

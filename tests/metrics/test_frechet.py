@@ -107,8 +107,9 @@ def test_the_distance_at_infinity_is_the_true_one_within_its_error(stretch, coun
 def test_a_seed_fixes_the_distance_at_infinity():
     torch.manual_seed(7)
     real, fakes = Moments.of(torch.randn(99, 3)), torch.randn(50, 3)
-    assert frechet_at_infinity(real, fakes, seed=1) == frechet_at_infinity(real, fakes, seed=1)
-    assert frechet_at_infinity(real, fakes, seed=1) != frechet_at_infinity(real, fakes, seed=2)
+    value, again, other = (frechet_at_infinity(real, fakes, seed=seed) for seed in (1, 1, 2))
+    assert again == pytest.approx(value, rel=1e-9)  # threads may add up in another order
+    assert other != pytest.approx(value, rel=1e-9)
 
 
 @pytest.mark.parametrize(

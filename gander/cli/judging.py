@@ -1,0 +1,81 @@
+"""The verb that trains a judge."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from rich.progress import BarColumn, Progress, TextColumn
+
+from gander.cli.progress import duration, say
+
+
+def judge_verb(source: str, epochs: int | None, mirror: bool | None, seed: int, as_json: bool) -> None:
+    """Train the judge of a data set, or go on with one that was interrupted."""
+    import torch
+
+    from gander.data.images import open_images
+    from gander.engine.machine import choose_machine
+    from gander.metrics.judge import Record, held_out, judge_file, save_judge
+    from gander.metrics.schooling import Pupil, schooling_for
+    from gander.recipe.schema import Engine
+
+    images = open_images(source)
+    schooling = schooling_for(images, epochs, mirror, seed)
+    machine = choose_machine(Engine())
+    pupil = Pupil(images, schooling, machine)
+    path = judge_file(images)
+    draft = path.with_suffix(".part")
+    if pupil.restore(draft) and not as_json:
+        say(f"going on after epoch {pupil.epoch} of {schooling.epochs}")
+    began, begun = time.monotonic(), pupil.epoch
+    accuracy = pupil.accuracy() if pupil.finished else 0.0
+    while not pupil.finished:
+        with _bar(pupil.epoch + 1, as_json) as tell:
+            loss = pupil.learn(tell)
+        pupil.save(draft)
+        accuracy = pupil.accuracy()
+        left = (time.monotonic() - began) / (pupil.epoch - begun) * (schooling.epochs - pupil.epoch)
+        if not as_json:
+            told = f"{pupil.epoch:>4} / {schooling.epochs}  loss {loss:.3f}  held out {accuracy:.2%}"
+            say(f"{told}  {duration(left)} left" if left else told)
+    record = Record(
+        source=source,
+        fingerprint=images.fingerprint,
+        classes=images.classes,
+        channels=images.channels,
+        size=images.size,
+        width=schooling.width,
+        accuracy=round(accuracy, 5),
+        held_out=len(held_out(images)),
+        epochs=schooling.epochs,
+        seed=seed,
+        command=shlex.join(["gander", *sys.argv[1:]]),
+        torch=torch.__version__,
+    )
+    save_judge(path, pupil.net, record)
+    draft.unlink(missing_ok=True)
+    answer: dict[str, Any] = {"judge": str(path)} | asdict(record)
+    if as_json:
+        say(json.dumps(answer))
+        return
+    say(f"judge   {path}")
+    say(f"        names {accuracy:.2%} of {record.held_out:,} held-out images rightly")
+
+
+@contextmanager
+def _bar(epoch: int, quiet: bool) -> Iterator[Callable[[float], object]]:
+    """Show on a terminal how far an epoch is; give what hears the share that is done."""
+    if quiet or not sys.stdout.isatty():
+        yield lambda share: None
+        return
+    columns = (TextColumn(f"{epoch:>4}  {{task.percentage:3.0f}}%"), BarColumn(None))
+    with Progress(*columns, transient=True) as live:
+        task = live.add_task("", total=1.0)
+        yield lambda share: live.update(task, completed=share)

@@ -1,0 +1,199 @@
+"""The judge: a small classifier trained on the real images, whose features and answers scores are made of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from gander.data.images import Images
+from gander.data.store import cache_folder
+from gander.errors import DataError
+from gander.run import write_whole
+
+_AT_ONCE = 250  # images a look
+_HELD_OUT = 0.1
+_HELD_OUT_SEED = 90_210
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a score that was made with a judge must say of it."""
+
+    source: str
+    fingerprint: str  # of the data
+    classes: tuple[str, ...]
+    channels: int
+    size: int
+    width: int
+    accuracy: float  # on the held-out images
+    held_out: int  # images, as `held_out` picks them
+    epochs: int
+    seed: int
+    command: str
+    torch: str
+
+
+class Opinion(NamedTuple):
+    """What a judge says of images."""
+
+    features: Tensor  # (N, D) float32, what the last layer sees
+    probabilities: Tensor  # (N, K), of the classes
+
+
+class JudgeNet(nn.Module):
+    """Five convolutions and a linear layer: images (N, C, S, S) of uint8 values in, class logits (N, K) out.
+
+    The first convolution halves the size, which quarters the cost of all that follow.
+    """
+
+    def __init__(self, channels: int, classes: int, width: int = 48) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            *_block(channels, width, kernel=4, stride=2),
+            *_block(width, 2 * width),
+            nn.MaxPool2d(2),
+            *_block(2 * width, 2 * width),
+            *_block(2 * width, 4 * width),
+            nn.MaxPool2d(2),
+            *_block(4 * width, 4 * width),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+        )
+        self.classes = nn.Linear(4 * width, classes)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Give what the last layer sees, (N, 4 width)."""
+        scaled = images.float().div_(127.5).sub_(1)
+        return self.layers(scaled.contiguous(memory_format=torch.channels_last))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Give class logits."""
+        return self.classes(self.features(images))
+
+
+def _block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> list[nn.Module]:
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=1, bias=False)
+    return [conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+
+
+class Judge:
+    """A trained judge.
+
+    Args:
+        net: with trained weights; it is taken over.
+        record: how it came to be.
+        digest: sha256 of the weights in hex.
+    """
+
+    def __init__(self, net: JudgeNet, record: Record, digest: str) -> None:
+        self.record = record
+        self.digest = digest
+        self._layers = _fused(net.eval().layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._net = net
+        net.layers = self._layers
+
+    @torch.inference_mode()
+    def look(self, pixels: Tensor | npt.NDArray[np.uint8]) -> Opinion:
+        """Judge uint8 images (N, C, S, S); DataError where they are not of the judge's shape."""
+        pixels = np.asarray(pixels)
+        wanted = (self.record.channels, self.record.size, self.record.size)
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != wanted:
+            raise DataError(
+                f"images of {tuple(pixels.shape[1:])} {pixels.dtype}: "
+                f"the judge of {self.record.source} looks at {wanted} uint8"
+            )
+        parts = (np.array(pixels[start : start + _AT_ONCE]) for start in range(0, len(pixels), _AT_ONCE))
+        return self.opinion(torch.cat([self._net.features(torch.from_numpy(part)) for part in parts]))
+
+    @torch.inference_mode()
+    def opinion(self, features: Tensor) -> Opinion:
+        """Judge what was looked at before, features (N, D)."""
+        return Opinion(features, self._net.classes(features).softmax(1))
+
+
+def _fused(layers: nn.Sequential) -> nn.Sequential:
+    """Work each batch norm into the convolution before it."""
+    found: list[nn.Module] = []
+    for layer in layers:
+        if isinstance(layer, nn.BatchNorm2d):
+            conv = found.pop()
+            assert isinstance(conv, nn.Conv2d)
+            layer = fuse_conv_bn_eval(conv, layer)
+        found.append(layer)
+    return nn.Sequential(*found)
+
+
+def held_out(images: Images) -> npt.NDArray[np.int64]:
+    """Pick a tenth of the images of each class, the same for equal data, that no judge learns from.
+
+    Returns: indices in ascending order.
+    Raises: DataError where the data have no labels, one class, or a class of less than ten images.
+    """
+    if images.labels is None or len(images.classes) < 2:
+        raise DataError(f"{images.source}: a judge tells classes apart, and here are none")
+    rng = np.random.default_rng(_HELD_OUT_SEED)
+    chosen = []
+    for label, name in enumerate(images.classes):
+        own = np.flatnonzero(images.labels == label)
+        if len(own) < 1 / _HELD_OUT:
+            raise DataError(f"{images.source}: class {name} has {len(own)} images, and a judge needs ten")
+        chosen.append(rng.permutation(own)[: round(len(own) * _HELD_OUT)])
+    return np.sort(np.concatenate(chosen))
+
+
+def judge_file(images: Images) -> Path:
+    """Give the place in the cache of the judge of these data."""
+    return cache_folder() / "judges" / f"{images.fingerprint[:32]}.safetensors"
+
+
+def find_judge(images: Images) -> Judge:
+    """Give the judge of these data, one of one's own before a shipped one; DataError where there is none."""
+    own = judge_file(images)
+    for path in (own, *_shipped()):
+        if path.is_file():
+            judge = load_judge(path)
+            if judge.record.fingerprint == images.fingerprint:
+                return judge
+    raise DataError(f"{images.source}: these data have no judge yet", hint=f"gander judge {images.source}")
+
+
+def _shipped() -> Sequence[Path]:
+    folder = Path(str(resources.files("gander") / "judges"))
+    return sorted(folder.glob("*.safetensors"))
+
+
+def save_judge(path: Path, net: JudgeNet, record: Record) -> None:
+    """Write weights, as float16, and record into one file, whole or not at all."""
+    tensors = {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
+        for name, tensor in net.state_dict().items()
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, safetensors.torch.save(tensors, {"judge": json.dumps(asdict(record))}))
+
+
+def load_judge(path: Path) -> Judge:
+    """Read a judge; DataError where the file holds none."""
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            told = json.loads(file.metadata()["judge"])
+        record = Record(**{**told, "classes": tuple(told["classes"])})
+        net = JudgeNet(record.channels, len(record.classes), record.width)
+        net.load_state_dict(safetensors.torch.load_file(path))
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"{path}: is not a judge that can be read: {error}") from None
+    return Judge(net, record, hashlib.sha256(path.read_bytes()).hexdigest())

@@ -1,0 +1,179 @@
+"""How a judge is trained: descent with momentum, at a rate that rises and falls once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from torch import Tensor
+
+from gander.data.images import Images
+from gander.data.names import NAMED
+from gander.engine.machine import Machine
+from gander.metrics.judge import JudgeNet, held_out
+from gander.run import write_whole
+
+_WARM_UP = 0.2  # of the training, in which the rate rises
+_LOOKS, _MOST_EPOCHS = 1_000_000, 100
+_LEAST_BATCH, _BATCH = 16, 250
+_MIRRORED = (NAMED["cifar10"].classes, NAMED["fashion-mnist"].classes)  # a mirrored 3 is no 3
+
+
+@dataclass(frozen=True)
+class Schooling:
+    """How long and how fast, and which changes leave an image what it is.
+
+    `mirror` flips half of the images left to right; `shift` moves them by up to so many pixels.
+    """
+
+    epochs: int = 20
+    batch: int = _BATCH
+    rate: float = 0.3
+    decay: float = 5e-4
+    smoothing: float = 0.1
+    mirror: bool = False
+    shift: int = 2
+    width: int = 48
+    seed: int = 0
+
+
+class Pupil:
+    """A judge in training.
+
+    Args:
+        images: labelled; a tenth of each class is held out.
+        schooling: how.
+        machine: where.
+    Raises: DataError where the data have no two classes of at least ten images.
+    """
+
+    def __init__(self, images: Images, schooling: Schooling, machine: Machine) -> None:
+        self.schooling = schooling
+        self.machine = machine
+        aside = held_out(images)
+        assert images.labels is not None
+        learned = np.setdiff1d(np.arange(len(images)), aside)
+        self._pixels, self._labels = self._sent(images, learned)
+        self._held_out = self._sent(images, aside)
+        torch.manual_seed(schooling.seed)
+        net = JudgeNet(images.channels, len(images.classes), schooling.width)
+        self.net = net.to(machine.device, memory_format=machine.memory_format)  # type: ignore[call-overload]
+        # Batch norm and biases want no decay: their size is no measure of how complicated the net is.
+        groups: list[dict[str, Any]] = [
+            {"params": [weight for weight in self.net.parameters() if weight.ndim > 1]},
+            {"params": [weight for weight in self.net.parameters() if weight.ndim == 1], "weight_decay": 0.0},
+        ]
+        self._optimiser = torch.optim.SGD(
+            groups,
+            weight_decay=schooling.decay,
+            lr=schooling.rate,
+            momentum=0.9,
+            nesterov=True,
+        )
+        self.epoch = 0
+
+    def _sent(self, images: Images, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
+        assert images.labels is not None
+        pixels, labels = torch.from_numpy(images.pixels[chosen]), torch.from_numpy(images.labels[chosen])
+        return pixels.to(self.machine.device), labels.to(self.machine.device)
+
+    @property
+    def finished(self) -> bool:
+        """Tell whether all epochs are done."""
+        return self.epoch >= self.schooling.epochs
+
+    def learn(self, tell: Callable[[float], object]) -> float:
+        """Go through the images once, and tell which share of them is done; give the mean loss."""
+        self.net.train()
+        rng = torch.Generator().manual_seed(self.schooling.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(len(self._labels), generator=rng)
+        batches = len(order) // self.schooling.batch
+        total = torch.zeros((), device=self.machine.device)
+        for number in range(batches):
+            self._set_rate((self.epoch + number / batches) / self.schooling.epochs)
+            chosen = order[number * self.schooling.batch :][: self.schooling.batch].to(self.machine.device)
+            total += self._step(self._changed(self._pixels[chosen], rng), self._labels[chosen])
+            tell((number + 1) / batches)
+        self.epoch += 1
+        return total.item() / batches
+
+    def _set_rate(self, progress: float) -> None:
+        share = progress / _WARM_UP if progress < _WARM_UP else (1 - progress) / (1 - _WARM_UP)
+        for group in self._optimiser.param_groups:
+            group["lr"] = self.schooling.rate * share
+
+    def _step(self, pixels: Tensor, labels: Tensor) -> Tensor:
+        with self.machine.autocast():
+            answers = self.net(pixels)
+        loss = F.cross_entropy(answers.float(), labels, label_smoothing=self.schooling.smoothing)
+        self._optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimiser.step()
+        return loss.detach()
+
+    def _changed(self, pixels: Tensor, rng: torch.Generator) -> Tensor:
+        """Shift every image, and mirror half of them where that is allowed."""
+        count, _, size, _ = pixels.shape
+        reach = self.schooling.shift
+        padded = F.pad(pixels.float(), [reach] * 4, mode="reflect").to(torch.uint8) if reach else pixels
+        along = torch.arange(size)
+        moves = torch.randint(0, 2 * reach + 1, (2, count, 1), generator=rng)
+        rows, columns = moves[0] + along, moves[1] + along
+        if self.schooling.mirror:
+            turned = torch.rand(count, 1, generator=rng) < 0.5
+            columns = torch.where(turned, columns.flip(1), columns)
+        where = torch.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]
+        number, row, column = (index.to(pixels.device) for index in where)
+        return padded.permute(0, 2, 3, 1)[number, row, column].permute(0, 3, 1, 2)
+
+    @torch.inference_mode()
+    def accuracy(self) -> float:
+        """Give the share of the held-out images that it names rightly."""
+        self.net.eval()
+        pixels, labels = self._held_out
+        answers = torch.cat([self.net(part).argmax(1) for part in torch.split(pixels, 500)])
+        return (answers == labels).double().mean().item()
+
+    def save(self, path: Path) -> None:
+        """Write all that the next epoch depends on."""
+        tensors = {f"net.{name}": tensor for name, tensor in self.net.state_dict().items()}
+        for name, weight in self.net.named_parameters():
+            tensors[f"momentum.{name}"] = self._optimiser.state[weight]["momentum_buffer"]
+        tensors["epoch"] = torch.tensor(self.epoch)
+        here = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, safetensors.torch.save(here))
+
+    def restore(self, path: Path) -> bool:
+        """Take up what was saved; False, and a fresh start, where there is nothing that fits."""
+        try:
+            tensors = safetensors.torch.load_file(path)
+            self.net.load_state_dict(
+                {name[4:]: tensor for name, tensor in tensors.items() if name.startswith("net.")}
+            )
+            for name, weight in self.net.named_parameters():
+                held = torch.empty_like(weight, requires_grad=False)
+                self._optimiser.state[weight]["momentum_buffer"] = held.copy_(tensors[f"momentum.{name}"])
+            self.epoch = int(tensors["epoch"])
+        except (OSError, SafetensorError, KeyError, RuntimeError):
+            return False
+        return True
+
+
+def schooling_for(images: Images, epochs: int | None, mirror: bool | None, seed: int) -> Schooling:
+    """Give the usual schooling of a data set: about a million looks, mirrored only where that is known."""
+    usual = min(max(4, round(_LOOKS / len(images))), _MOST_EPOCHS)
+    known = images.classes in _MIRRORED
+    return Schooling(
+        epochs=epochs or usual,
+        batch=min(max(_LEAST_BATCH, len(images) // 40), _BATCH),  # some steps an epoch for small data, too
+        mirror=known if mirror is None else mirror,
+        seed=seed,
+    )

@@ -1,0 +1,76 @@
+"""`gander judge` and `gander evaluate`, from data to a table."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from gander.training.loop import train
+from tests.tiny import tiny
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Labelled data that a judge can learn in a second, and a run on them."""
+    folder = tmp_path_factory.mktemp("scored")
+    labels = np.arange(400) % 2
+    pixels = np.random.default_rng(0).integers(0, 90, (400, 8, 8, 3)) + labels[:, None, None, None] * 120
+    np.savez(folder / "data.npz", images=pixels.astype(np.uint8), labels=labels, classes=["dark", "light"])
+    train(tiny(folder, "projection"), folder / "run")
+    return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GANDER_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def test_data_without_a_judge_are_told_how_to_get_one(gander, folder):
+    answer = gander("evaluate", folder / "run")
+    assert answer.code == 3
+    assert f"gander judge {folder / 'data.npz'}" in answer.err
+
+
+def test_a_judge_is_trained_and_says_how_good_it_is(gander, folder):
+    said = gander("judge", folder / "data.npz", "--epochs", 6).out
+    assert "6 / 6" in said
+    answer = json.loads(gander("judge", folder / "data.npz", "--epochs", 6, "--json").out)
+    assert (answer["held_out"], answer["epochs"], answer["classes"]) == (40, 6, ["dark", "light"])
+    assert answer["command"].startswith("gander judge ")
+    assert answer["accuracy"] > 0.9
+
+
+def test_a_run_is_scored_against_its_own_data(gander, folder):
+    answer = json.loads(gander("evaluate", folder / "run", "-n", 200, "--json").out)
+    scores = {score["name"]: score for score in answer["scores"]}
+    assert {"fd-judge", "kd-judge", "precision", "recall", "label-fidelity", "memorised"} < {*scores}
+    assert scores["fd-judge"]["value"] > scores["fd-judge"]["floor"]
+    assert scores["fd-judge"]["protocol"]["n_fake"] == 200
+    assert scores["fd-judge"]["protocol"]["weights"] == "averaged weights"
+
+
+def test_data_are_scored_against_named_data_in_a_table_with_a_floor(gander, folder):
+    said = gander("evaluate", folder / "data.npz", "--against", folder / "data.npz", "-n", 200).out
+    assert "floor" in said
+    assert "copies of training images" in said
+    assert "200 images of" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["evaluate", "{data}"], 2, "is no run, and images are scored against data that must be named"),
+        (["evaluate", "no-such-run"], 2, "no-such-run"),
+        (["evaluate", "{run}", "-n", "201"], 3, "200 is the most"),
+        (["evaluate", "{run}", "-n", "50"], 3, "50 images; scores need at least 100"),
+        (["judge", "no-such-data"], 3, "no-such-data"),
+    ],
+)
+def test_mistakes_are_told(gander, folder, words, code, told):
+    answer = gander(*(word.format(data=folder / "data.npz", run=folder / "run") for word in words))
+    assert answer.code == code
+    assert told in answer.err

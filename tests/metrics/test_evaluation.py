@@ -1,0 +1,153 @@
+"""Scores of whole sets of images put them in the order in which a person would."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from gander.data.images import Images
+from gander.engine.machine import Machine
+from gander.errors import DataError, UsageError
+from gander.metrics import evaluation
+from gander.metrics.evaluation import Subject, evaluate, split_reals
+from gander.metrics.judge import Judge, Record, held_out
+from gander.metrics.schooling import Pupil, Schooling
+
+N = 400
+
+
+def stripes(count, seed):
+    """Images of four classes: wide or narrow stripes that lie or stand, at any place, in noise."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % 4
+    place = np.arange(16)[None] + rng.integers(0, 8, (count, 1))
+    wave = (place // np.where(labels < 2, 2, 4)[:, None] % 2 * 120)[:, None, :, None]
+    turned = np.where((labels % 2 == 0)[:, None, None, None], wave, wave.swapaxes(2, 3))
+    pixels = turned + rng.integers(0, 100, (count, 3, 16, 16))
+    return Images(
+        pixels.astype(np.uint8), labels, ("wide", "tall", "broad", "high"), f"{seed}" * 64, "stripes"
+    )
+
+
+@pytest.fixture(scope="module")
+def real():
+    return stripes(2000, 1)
+
+
+@pytest.fixture(scope="module")
+def judge(real):
+    torch.manual_seed(0)
+    pupil = Pupil(
+        real, Schooling(epochs=3, batch=50, width=8, shift=0), Machine(torch.device("cpu"), threads=1)
+    )
+    while not pupil.finished:
+        pupil.learn(lambda share: None)
+    record = Record(
+        "stripes", real.fingerprint, real.classes, 3, 16, 8, pupil.accuracy(), 200, 3, 0, "a command", "2.0"
+    )
+    return Judge(pupil.net, record, "d" * 64)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("GANDER_CACHE", str(tmp_path_factory.getbasetemp() / "scores"))
+
+
+def scored(real, judge, pixels, labels=None, seed=0):
+    subject = Subject("made", pixels, None if labels is None else torch.from_numpy(labels), "as they are")
+    return {score.name: score for score in evaluate(subject, real, judge, seed).scores}
+
+
+def blurred(pixels, times):
+    for _ in range(times):
+        pixels = (pixels.astype(np.float32) + np.roll(pixels, 1, 2) + np.roll(pixels, 1, 3)) / 3
+    return pixels.astype(np.uint8)
+
+
+def test_real_images_are_nearer_than_blurred_ones_and_those_nearer_than_noise(real, judge):
+    fresh = stripes(N, 2)
+    noise = np.random.default_rng(3).integers(0, 256, fresh.pixels.shape, np.uint8)
+    sets = [fresh.pixels, blurred(fresh.pixels, 1), blurred(fresh.pixels, 4), noise]
+    tables = [scored(real, judge, pixels) for pixels in sets]
+    for name in ("fd-judge", "kd-judge"):
+        values = [table[name].value for table in tables]
+        assert values == sorted(values)
+        assert tables[1][name].low > tables[0][name].high
+    assert tables[0]["fd-judge"].value < 3 * tables[0]["fd-judge"].floor
+    assert tables[0]["kd-judge"].verdict == "not told from real images"
+    assert tables[3]["precision"].value < 0.1 < 0.5 < tables[0]["precision"].value
+    assert {table["memorised"].verdict for table in tables} == {"no sign of copies"}
+
+
+def test_dropped_classes_lower_recall_and_coverage_but_hardly_precision(real, judge):
+    fresh = stripes(2 * N, 2)
+    whole = scored(real, judge, fresh.pixels[:N])
+    half = scored(real, judge, fresh.pixels[fresh.labels < 2])
+    for name in ("recall", "coverage"):
+        assert half[name].value < 0.7 * whole[name].value
+    assert half["precision"].value > 0.9 * whole["precision"].value
+    assert half["classifier-score"].value < 0.7 * whole["classifier-score"].value
+
+
+def test_copied_training_images_are_called_out(real, judge):
+    learned = np.setdiff1d(np.arange(len(real)), held_out(real))
+    fresh = stripes(N, 2).pixels
+    found = evaluate(
+        Subject("made", np.concatenate([fresh[: N - 40], real.pixels[learned[:40]]]), None, "-"), real, judge
+    )
+    (memory,) = [score for score in found.scores if score.name == "memorised"]
+    assert memory.verdict == "copies of training images: look at the pairs"
+    assert set(found.memorisation.fakes[:40].tolist()) == {*range(N - 40, N)}
+    assert sorted(found.learned[found.memorisation.nearest[:40]]) == learned[:40].tolist()
+
+
+def test_shuffled_labels_drop_the_fidelity_to_chance(real, judge):
+    fresh = stripes(N, 2)
+    told = scored(real, judge, fresh.pixels, fresh.labels)["label-fidelity"]
+    shuffled = scored(real, judge, fresh.pixels, np.random.default_rng(0).permutation(fresh.labels))
+    assert told.value > 0.9
+    assert abs(shuffled["label-fidelity"].value - 0.25) < 0.08
+    assert "label-fidelity" not in scored(real, judge, fresh.pixels)
+
+
+def test_the_same_images_score_the_same_with_or_without_the_cache(real, judge, monkeypatch, tmp_path):
+    fresh = stripes(N, 2).pixels
+    first = scored(real, judge, fresh)
+    assert scored(real, judge, fresh) == first
+    monkeypatch.setenv("GANDER_CACHE", str(tmp_path))
+    assert scored(real, judge, fresh) == first
+    (kept,) = (tmp_path / "features").iterdir()
+    kept.write_bytes(kept.read_bytes()[:100])
+    assert scored(real, judge, fresh) == first
+
+
+def test_no_real_image_is_on_both_sides_of_the_floor(real):
+    compared, against = split_reals(real, 900, 0)
+    assert len({*compared, *against}) == 1800
+    assert not np.isin(compared, held_out(real)).any()
+    assert np.isin(against[:200], held_out(real)).all()
+
+
+@pytest.mark.parametrize(
+    ("n", "told"), [(99, "made: 99 images; scores need at least 100"), (1001, "1,000 is the most")]
+)
+def test_too_few_images_are_told(real, judge, n, told):
+    with pytest.raises(DataError, match=told):
+        scored(real, judge, np.zeros((n, 3, 16, 16), np.uint8))
+
+
+def test_constant_images_get_finite_scores(real, judge):
+    for score in scored(real, judge, np.zeros((N, 3, 16, 16), np.uint8)).values():
+        assert np.isfinite([score.value, score.floor]).all()
+
+
+def test_scores_of_different_protocols_are_not_compared(real, judge, monkeypatch):
+    monkeypatch.setattr(evaluation, "_LEAST", 50)
+    fresh = stripes(N, 2).pixels
+    ours, theirs = (scored(real, judge, fresh[:count])["fd-judge"] for count in (N, N // 2))
+    assert ours.minus(replace(ours, value=ours.value - 1)) == pytest.approx(1)
+    with pytest.raises(UsageError, match=r"different protocols.*n_real: 400 and 200; n_fake: 400 and 200"):
+        ours.minus(theirs)

@@ -1,0 +1,147 @@
+"""The judge: what it learns from and what it does not, and that it is the same wherever it is read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from gander.data.images import Images
+from gander.engine.machine import Machine
+from gander.errors import DataError
+from gander.metrics.judge import Record, find_judge, held_out, judge_file, load_judge, save_judge
+from gander.metrics.schooling import Pupil, Schooling, schooling_for
+
+CPU = Machine(torch.device("cpu"), threads=1)
+SHORT = Schooling(epochs=4, batch=20, width=8, shift=1)
+
+
+def stripes(count=200, size=12):
+    """Images of two classes: stripes that lie, and stripes that stand, in noise."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(count) % 2
+    wave = (np.arange(size) // 2 % 2 * 120).astype(np.uint8)
+    lying = np.broadcast_to(wave[:, None], (size, size))
+    pixels = np.where(labels[:, None, None, None] == 0, lying, lying.T) + rng.integers(
+        0, 100, (count, 3, size, size)
+    )
+    return Images(pixels.astype(np.uint8), labels, ("lying", "standing"), "f" * 64, "stripes")
+
+
+def record_of(images, accuracy=1.0):
+    return Record(
+        images.source, images.fingerprint, images.classes, 3, images.size, SHORT.width,
+        accuracy, len(held_out(images)), SHORT.epochs, 0, "a command", "2.0",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def taught():
+    pupil = Pupil(stripes(), SHORT, CPU)
+    while not pupil.finished:
+        pupil.learn(lambda share: None)
+    return pupil
+
+
+def test_it_learns_what_it_is_shown(taught):
+    assert taught.accuracy() == 1.0
+
+
+def test_a_tenth_of_each_class_is_held_out_and_never_learned_from(monkeypatch):
+    images = stripes()
+    aside = held_out(images)
+    assert np.bincount(images.labels[aside]).tolist() == [10, 10]
+    assert (np.diff(aside) > 0).all()
+    np.testing.assert_array_equal(aside, held_out(images))
+    pupil, seen = Pupil(images, SHORT, CPU), []
+    monkeypatch.setattr(pupil, "_step", lambda pixels, labels: torch.tensor(0.0))
+    monkeypatch.setattr(pupil, "_changed", lambda pixels, rng: seen.append(pixels) or pixels)
+    pupil.learn(lambda share: None)
+    learned = {image.numpy().tobytes() for image in torch.cat(seen)}
+    assert len(learned) == 180
+    assert not learned & {image.tobytes() for image in images.pixels[aside]}
+
+
+@pytest.mark.parametrize("stops", [1, 3])
+def test_an_interrupted_schooling_goes_on_to_the_same_bits(taught, tmp_path, stops):
+    first = Pupil(stripes(), SHORT, CPU)
+    for _ in range(stops):
+        first.learn(lambda share: None)
+    first.save(tmp_path / "draft")
+    second = Pupil(stripes(), SHORT, CPU)
+    assert second.restore(tmp_path / "draft")
+    while not second.finished:
+        second.learn(lambda share: None)
+    for name, tensor in taught.net.state_dict().items():
+        assert torch.equal(tensor, second.net.state_dict()[name]), name
+
+
+def test_a_draft_that_cannot_be_read_is_a_fresh_start(tmp_path):
+    (tmp_path / "draft").write_bytes(b"half a fi")
+    pupil = Pupil(stripes(), SHORT, CPU)
+    assert not pupil.restore(tmp_path / "draft")
+    assert not pupil.restore(tmp_path / "nothing")
+    assert pupil.epoch == 0
+
+
+def test_shifts_and_mirrors_move_whole_images_and_nothing_else():
+    pupil = Pupil(stripes(), Schooling(width=8, shift=1, mirror=True), CPU)
+    image = torch.arange(3 * 12 * 12).reshape(1, 3, 12, 12).to(torch.uint8)
+    padded = torch.nn.functional.pad(image.float(), [1] * 4, mode="reflect").to(torch.uint8)
+    possible = set()
+    for down in range(3):
+        for along in range(3):
+            moved = padded[:, :, down : down + 12, along : along + 12]
+            possible |= {moved.numpy().tobytes(), moved.flip(-1).numpy().tobytes()}
+    changed = pupil._changed(image.expand(500, -1, -1, -1), torch.Generator().manual_seed(0))
+    assert {one.numpy().tobytes() for one in changed} == possible
+
+
+def test_a_file_gives_the_same_opinions_to_half_precision(taught, tmp_path):
+    images, path = stripes(), tmp_path / "judge.safetensors"
+    save_judge(path, taught.net, record_of(images))
+    judge = load_judge(path)
+    opinion = judge.look(images.pixels)
+    assert judge.record == record_of(images)
+    assert opinion.features.shape == (200, 4 * SHORT.width)
+    torch.testing.assert_close(opinion.probabilities.sum(1), torch.ones(200))
+    assert (opinion.probabilities.argmax(1).numpy() == images.labels).mean() == 1.0
+    taught.net.eval()
+    with torch.no_grad():
+        features = taught.net.features(torch.from_numpy(images.pixels))
+    torch.testing.assert_close(opinion.features, features, rtol=0.02, atol=0.02)
+
+
+def test_the_judge_of_the_same_data_is_found_and_no_other(taught, tmp_path, monkeypatch):
+    monkeypatch.setenv("GANDER_CACHE", str(tmp_path))
+    images = stripes()
+    with pytest.raises(DataError, match="stripes: these data have no judge yet"):
+        find_judge(images)
+    save_judge(judge_file(images), taught.net, record_of(images))
+    assert find_judge(images).record.accuracy == 1.0
+
+
+def test_images_of_another_shape_are_refused(taught, tmp_path):
+    save_judge(tmp_path / "judge", taught.net, record_of(stripes()))
+    judge = load_judge(tmp_path / "judge")
+    for pixels in (torch.zeros(2, 1, 12, 12, dtype=torch.uint8), torch.zeros(2, 3, 12, 12)):
+        with pytest.raises(DataError, match=r"the judge of stripes looks at \(3, 12, 12\) uint8"):
+            judge.look(pixels)
+
+
+def test_data_without_classes_have_no_judge():
+    images = stripes()
+    for bad in (
+        Images(images.pixels, None, (), "f", "plain"),
+        Images(images.pixels, images.labels * 0, ("one",), "f", "alone"),
+        Images(images.pixels[:15], images.labels[:15], images.classes, "f", "few"),
+    ):
+        with pytest.raises(DataError, match=f"{bad.source}: "):
+            held_out(bad)
+
+
+def test_only_what_may_be_mirrored_is():
+    digits = Images(stripes().pixels, stripes().labels, tuple("0123456789"), "f", "digits")
+    assert not schooling_for(digits, None, None, 0).mirror
+    assert schooling_for(digits, None, True, 0).mirror
+    assert schooling_for(digits, 7, None, 0).epochs == 7
