@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from gander.chance import alone, world_size
+from gander.chance import alone, rank, world_size
 from gander.data.batches import Batches
 from gander.data.images import Images
 from gander.data.store import cache_folder
@@ -52,10 +52,10 @@ def fastest_machine(
             found = _tried(own, Batches(images, recipe.seed, machine.device), shape, machine, others)
         found = agree(found)
         said = f"measured in {found.seconds:.1f} s"
-        if found.quiet:
-            found.save(path)
-        else:
+        if not found.quiet:
             said += ", which is not kept, as the machine is busy"
+        elif rank() == 0:
+            found.save(path)
     machine = found.apply(machine)
     return machine, {"said": f"engine  {machine}: {said}", "images_per_second": found.speeds}
 
