@@ -130,9 +130,10 @@ def test_the_digest_does_not_depend_on_the_order(cache, tmp_path):
 @pytest.mark.slow
 def test_cifar10_decodes_in_seconds_and_opens_at_once(cache, shared):
     path = str(shared / "data/cifar10")
+    began = time.monotonic()
     open_images("cifar10", path)
-    started = time.monotonic()
+    decoded = time.monotonic()
     images = open_images("cifar10", path)
-    assert time.monotonic() - started < 0.3
+    assert time.monotonic() - decoded < (decoded - began) / 20  # milliseconds, against seconds
     assert len(images) == 50_000
     assert [*images.counts()] == [5000] * 10
