@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -13,6 +14,7 @@ from typing import Any, Self
 
 from gander.engine.machine import CHOICES, Machine
 from gander.errors import GanderError
+from gander.run import write_whole
 
 Speed = Callable[[Machine], float]
 """Runs one training step as a machine says; gives images a second."""
@@ -57,13 +59,9 @@ class Calibration:
 
     def save(self, path: Path) -> None:
         """Remember it, whole or not at all; a cache that cannot be written is no error."""
-        try:
+        with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            new = path.with_suffix(".new")
-            new.write_text(json.dumps(asdict(self), indent=1))
-            new.replace(path)
-        except OSError:
-            pass
+            write_whole(path, json.dumps(asdict(self), indent=1).encode())
 
     @classmethod
     def load(cls, path: Path) -> Self | None:

@@ -102,9 +102,8 @@ class Judge:
     def __init__(self, net: JudgeNet, record: Record, digest: str) -> None:
         self.record = record
         self.digest = digest
-        self._layers = _fused(net.eval().layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._net = net
-        net.layers = self._layers
+        net.layers = _fused(net.eval().layers)
+        self._net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def look(self, pixels: Tensor | npt.NDArray[np.uint8]) -> Opinion:

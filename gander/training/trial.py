@@ -67,7 +67,7 @@ def _tried(
     found = calibrate(machine, others, trial)
     if machine.device.type != "cuda" or not is_open(recipe.engine, "compiled"):
         return found
-    total = recipe.train.images or (recipe.train.epochs or 0) * len(batches.images)
+    total = recipe.steps_for(len(batches.images)) * recipe.shown_per_step
     if total < _LONG * max(found.speeds.values()):
         return found
     return found.followed_by(calibrate(found.apply(machine), {"compiled": ("nets",)}, trial))
