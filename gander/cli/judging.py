@@ -47,7 +47,7 @@ def judge_verb(source: str, epochs: int | None, mirror: bool | None, seed: int, 
             say(f"{told}  {duration(left)} left" if left else told)
     record = Record(
         source=source,
-        fingerprint=images.fingerprint,
+        digest=images.digest,
         classes=images.classes,
         channels=images.channels,
         size=images.size,

@@ -31,6 +31,7 @@ class Images:
         classes: the name of each class; () where there are no labels.
         fingerprint: sha256 in hex of pixels, labels, shape and class names.
         source: what was asked for, a name or a path.
+        digest: sha256 in hex of pixels and labels, whatever their order; "" for what is in no store.
     """
 
     pixels: Pixels
@@ -38,6 +39,7 @@ class Images:
     classes: tuple[str, ...]
     fingerprint: str
     source: str
+    digest: str = ""
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -67,7 +69,10 @@ class Images:
         if self.labels is None or not len(chosen):
             raise DataError(f"{self.source}: no image of class {class_index}; labels: {_span(self)}")
         fingerprint = hashlib.sha256(f"{self.fingerprint} class {class_index}".encode()).hexdigest()
-        return replace(self, pixels=self.pixels[chosen], labels=self.labels[chosen], fingerprint=fingerprint)
+        chosen_pixels, chosen_labels = self.pixels[chosen], self.labels[chosen]
+        return replace(
+            self, pixels=chosen_pixels, labels=chosen_labels, fingerprint=fingerprint, digest=""
+        )
 
 
 def _span(images: Images) -> str:
@@ -99,7 +104,7 @@ def open_images(
 
 def as_images(stored: Stored, source: str) -> Images:
     """Give what a folder of the store holds, good images only."""
-    return Images(stored.pixels, stored.labels, stored.classes, stored.fingerprint, source)
+    return Images(stored.pixels, stored.labels, stored.classes, stored.fingerprint, source, stored.digest)
 
 
 def find_stored(source: str, path: str, size: int | None, split: str) -> Stored:

@@ -26,7 +26,6 @@ from gander.run import write_whole
 
 _AT_ONCE = 250  # images a look
 _HELD_OUT = 0.1
-_HELD_OUT_SEED = 90_210
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Record:
     """What a score that was made with a judge must say of it."""
 
     source: str
-    fingerprint: str  # of the data
+    digest: str  # of the data
     classes: tuple[str, ...]
     channels: int
     size: int
@@ -55,9 +54,10 @@ class Opinion(NamedTuple):
 
 
 class JudgeNet(nn.Module):
-    """Five convolutions and a linear layer: images (N, C, S, S) of uint8 values in, class logits (N, K) out.
+    """Six convolutions and a linear layer: images (N, C, S, S) of uint8 values in, class logits (N, K) out.
 
-    The first convolution halves the size, which quarters the cost of all that follow.
+    The first convolution halves the size, which quarters the cost of all that follow; the last adds to what
+    it is given, where images are smallest and depth is cheap.
     """
 
     def __init__(self, channels: int, classes: int, width: int = 48) -> None:
@@ -70,6 +70,7 @@ class JudgeNet(nn.Module):
             *_block(2 * width, 4 * width),
             nn.MaxPool2d(2),
             *_block(4 * width, 4 * width),
+            _Added(*_block(4 * width, 4 * width)),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
         )
@@ -83,6 +84,14 @@ class JudgeNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Give class logits."""
         return self.classes(self.features(images))
+
+
+class _Added(nn.Sequential):
+    """Layers whose output is added to their input."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Give input and output together."""
+        return inputs + super().forward(inputs)
 
 
 def _block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> list[nn.Module]:
@@ -132,31 +141,34 @@ def _fused(layers: nn.Sequential) -> nn.Sequential:
             conv = found.pop()
             assert isinstance(conv, nn.Conv2d)
             layer = fuse_conv_bn_eval(conv, layer)
-        found.append(layer)
-    return nn.Sequential(*found)
+        found.append(_fused(layer) if isinstance(layer, nn.Sequential) else layer)
+    return type(layers)(*found)
 
 
 def held_out(images: Images) -> npt.NDArray[np.int64]:
-    """Pick a tenth of the images of each class, the same for equal data, that no judge learns from.
+    """Pick a tenth of the images of each class, the same in whatever order they come, that no judge learns from.
+
+    Their pixels' hashes decide: mirrors of one data set differ in the order of its images.
 
     Returns: indices in ascending order.
     Raises: DataError where the data have no labels, one class, or a class of less than ten images.
     """
     if images.labels is None or len(images.classes) < 2:
         raise DataError(f"{images.source}: a judge tells classes apart, and here are none")
-    rng = np.random.default_rng(_HELD_OUT_SEED)
     chosen = []
     for label, name in enumerate(images.classes):
         own = np.flatnonzero(images.labels == label)
         if len(own) < 1 / _HELD_OUT:
             raise DataError(f"{images.source}: class {name} has {len(own)} images, and a judge needs ten")
-        chosen.append(rng.permutation(own)[: round(len(own) * _HELD_OUT)])
+        hashes = [hashlib.sha256(images.pixels[place].tobytes()).digest() for place in own]
+        order = sorted(range(len(own)), key=hashes.__getitem__)
+        chosen.append(own[order[: round(len(own) * _HELD_OUT)]])
     return np.sort(np.concatenate(chosen))
 
 
 def judge_file(images: Images) -> Path:
     """Give the place in the cache of the judge of these data."""
-    return cache_folder() / "judges" / f"{images.fingerprint[:32]}.safetensors"
+    return cache_folder() / "judges" / f"{images.digest[:32]}.safetensors"
 
 
 def find_judge(images: Images) -> Judge:
@@ -165,7 +177,7 @@ def find_judge(images: Images) -> Judge:
     for path in (own, *_shipped()):
         if path.is_file():
             judge = load_judge(path)
-            if judge.record.fingerprint == images.fingerprint:
+            if judge.record.digest == images.digest:
                 return judge
     raise DataError(f"{images.source}: these data have no judge yet", hint=f"gander judge {images.source}")
 

@@ -35,7 +35,7 @@ class Schooling:
 
     epochs: int = 20
     batch: int = _BATCH
-    rate: float = 0.3
+    rate: float = 0.2
     decay: float = 5e-4
     smoothing: float = 0.1
     mirror: bool = False

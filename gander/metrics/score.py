@@ -14,7 +14,7 @@ class Protocol:
     """How a number came to be; only numbers of equal protocols can be compared."""
 
     features: str  # what looked at the images
-    data: str  # fingerprint of the real images
+    data: str  # digest of the real images
     n_real: int
     n_fake: int
     split: str  # which real images

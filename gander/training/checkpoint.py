@@ -51,7 +51,7 @@ def save_checkpoint(
         return folder
     draft = run.checkpoints / f".draft-{os.getpid()}"
     try:
-        _sweep(run)  # what a process that was killed here has left; the run is ours now
+        _sweep(run)  # a killed process may have left a draft of the same name
         draft.mkdir(parents=True)
         for name, data in contents.items():
             _write(draft / name, data)
@@ -60,12 +60,17 @@ def save_checkpoint(
             folder.rename(run.checkpoints / f".replaced-{folder.name}")
         draft.rename(folder)
         sync_folder(run.checkpoints)
-        _sweep(run)
-        _prune(run, keep)
+        tidy_checkpoints(run, keep)
     except OSError as error:
         shutil.rmtree(draft, ignore_errors=True)
         raise storage_error(error, folder) from None
     return folder
+
+
+def tidy_checkpoints(run: Run, keep: int) -> None:
+    """Drop the oldest beyond the `keep` newest whole checkpoints, and what a killed process has left."""
+    _sweep(run)
+    _prune(run, keep)
 
 
 def newest_checkpoint(run: Run) -> tuple[Checkpoint | None, list[str]]:

@@ -20,6 +20,7 @@ from gander.recipe.schema import Recipe
 from gander.recipe.shipped import parse_recipe, recipe_text
 from gander.recipe.write import recipe_toml
 from gander.run import Run, create_run, cut_rows, storage_error, writing
+from gander.training.checkpoint import tidy_checkpoints
 from gander.training.session import Session, image_shape
 from gander.training.trial import fastest_machine
 
@@ -121,6 +122,7 @@ def _go_on(run: Run, session: Session, watcher: Watcher | None, notes: list[str]
             notes = notes + session.restore(run)
             if rank() == 0:
                 cut_rows(run.log_file, session.log_rows)
+                tidy_checkpoints(run, session.recipe.every.keep)
                 if session.images_done:  # a kill may have come between the checkpoint and this file
                     session.save_generator(run)
                 if not run.reals_file.exists():

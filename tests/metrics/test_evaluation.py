@@ -28,7 +28,7 @@ def stripes(count, seed):
     turned = np.where((labels % 2 == 0)[:, None, None, None], wave, wave.swapaxes(2, 3))
     pixels = turned + rng.integers(0, 100, (count, 3, 16, 16))
     return Images(
-        pixels.astype(np.uint8), labels, ("wide", "tall", "broad", "high"), f"{seed}" * 64, "stripes"
+        pixels.astype(np.uint8), labels, ("wide", "tall", "broad", "high"), f"{seed}" * 64, "stripes", f"{seed}" * 64
     )
 
 
@@ -46,7 +46,7 @@ def judge(real):
     while not pupil.finished:
         pupil.learn(lambda share: None)
     record = Record(
-        "stripes", real.fingerprint, real.classes, 3, 16, 8, pupil.accuracy(), 200, 3, 0, "a command", "2.0"
+        "stripes", real.digest, real.classes, 3, 16, 8, pupil.accuracy(), 200, 3, 0, "a command", "2.0"
     )
     return Judge(pupil.net, record, "d" * 64)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -25,12 +27,12 @@ def stripes(count=200, size=12):
     pixels = np.where(labels[:, None, None, None] == 0, lying, lying.T) + rng.integers(
         0, 100, (count, 3, size, size)
     )
-    return Images(pixels.astype(np.uint8), labels, ("lying", "standing"), "f" * 64, "stripes")
+    return Images(pixels.astype(np.uint8), labels, ("lying", "standing"), "f" * 64, "stripes", "d" * 64)
 
 
 def record_of(images, accuracy=1.0):
     return Record(
-        images.source, images.fingerprint, images.classes, 3, images.size, SHORT.width,
+        images.source, images.digest, images.classes, 3, images.size, SHORT.width,
         accuracy, len(held_out(images)), SHORT.epochs, 0, "a command", "2.0",
     )  # fmt: skip
 
@@ -60,6 +62,14 @@ def test_a_tenth_of_each_class_is_held_out_and_never_learned_from(monkeypatch):
     learned = {image.numpy().tobytes() for image in torch.cat(seen)}
     assert len(learned) == 180
     assert not learned & {image.tobytes() for image in images.pixels[aside]}
+
+
+def test_the_same_images_are_held_out_in_whatever_order_they_come():
+    images = stripes()
+    order = np.random.default_rng(1).permutation(len(images))
+    mixed = replace(images, pixels=images.pixels[order], labels=images.labels[order])
+    aside, mixed_aside = images.pixels[held_out(images)], mixed.pixels[held_out(mixed)]
+    assert {image.tobytes() for image in aside} == {image.tobytes() for image in mixed_aside}
 
 
 @pytest.mark.parametrize("stops", [1, 3])
