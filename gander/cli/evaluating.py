@@ -3,54 +3,88 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gander.cli.progress import say
+from gander.cli.progress import duration, say
 from gander.cli.tables import make_table, print_table
 from gander.data.names import NAMED, SHAPES
 from gander.errors import UsageError
-from gander.run import Run, find_run
+from gander.run import Run, find_run, runs_root
 
 if TYPE_CHECKING:
     from gander.data.images import Images
-    from gander.metrics.evaluation import Evaluation, Subject
+    from gander.generate.source import Source
+    from gander.metrics.evaluation import Evaluation, Reals, Subject
+    from gander.metrics.extractor import Extractor
+    from gander.metrics.use import Usefulness
 
 _USUAL = 10_000
 
 
-def evaluate_verb(subject: str, against: str | None, n: int | None, seed: int, as_json: bool) -> None:
-    """Score what a run makes, or a data set, against real images."""
-    from gander.metrics.evaluation import evaluate
-    from gander.metrics.judge import find_judge
+@dataclass(frozen=True)
+class Wishes:
+    """What was asked of `gander evaluate` beside its subject."""
+
+    against: str | None
+    n: int | None
+    seed: int
+    use: bool
+    quick: bool
+    inception: Path | None
+    to: Path | None
+
+
+def evaluate_verb(subject: str, wishes: Wishes, as_json: bool) -> None:
+    """Score what a run makes, or a data set, against real images; write numbers, pictures and a page."""
+    from gander.engine.machine import choose_machine
+    from gander.generate.source import check_wishes
+    from gander.metrics.evaluation import Reals, evaluate
+    from gander.metrics.gallery import choose_gallery
+    from gander.recipe.schema import Engine
+    from gander.report.evaluation import draw_gallery, write_evaluation
 
     began = time.monotonic()
     run = _run(subject)
-    if run is None and against is None:
+    if run is None and wishes.against is None:
         raise UsageError(
             f"{subject}: is no run, and images are scored against data that must be named",
             hint=f"gander evaluate {subject} --against cifar10",
         )
-    images = _reals(run, against)
-    judge = find_judge(images)
-    count = n or min(_USUAL, len(images) // 2)
-    scored = _made_by(run, count, seed) if run else _taken_from(subject, images, count, seed)
-    found = evaluate(scored, images, judge, seed)
-    seconds = round(time.monotonic() - began, 1)
+    if wishes.quick and not wishes.use:
+        raise UsageError("--quick: shortens --use, which is not asked for", hint="--use --quick")
+    folder = _folder(run, subject, wishes.to)
+    images = _reals(run, wishes.against)
+    machine = choose_machine(Engine())
+    source = _source(run, subject, images)
+    count = wishes.n or min(_USUAL, source.most, max(len(images) // 2, 1))
+    check_wishes(source, images, count, wishes.use)
+    extractor = _extractor(wishes.inception, images, str(machine.device))
+    reals = Reals(images, extractor, count, wishes.seed, whole=wishes.inception is None)
+    scored = source.subject(count, wishes.seed)
+    found = evaluate(scored, reals)
+    use = None
+    if wishes.use:
+        from gander.metrics.use import measure_use
+
+        tell = (lambda text: None) if as_json else say
+        use = measure_use(source.labelled, images, machine, wishes.quick, wishes.seed, tell)
+    answer = _answer(scored, found, reals, use) | {"seconds": round(time.monotonic() - began, 1)}
+    answer |= {"machine": machine.describe()["device_name"]}
+    gallery = choose_gallery(found, scored, reals)
+    write_evaluation(folder, answer, draw_gallery(gallery, scored.pixels, images))
     if as_json:
-        answer = {
-            "subject": scored.name,
-            "seconds": seconds,
-            "scores": [score.row() for score in found.scores],
-        }
-        say(json.dumps(answer))
-        return
-    _show(found)
-    told = found.scores[0].protocol
-    say(f"{told.n_fake:,} images of {scored.name} ({scored.weights}), {told.n_real:,} of {images.source};")
-    say(f"{told.features}, right on {judge.record.accuracy:.1%} of held-out images; {told.split};")
-    say(f"seed {seed}; {seconds:.0f} s. The floor is what real images get; 95 % is of other draws of images.")
+        say(json.dumps({"folder": str(folder), **answer}))
+    else:
+        _show(found, answer)
+        say(f"page    {folder / 'page.html'}")
+        say(f"scores  {folder / 'scores.json'}")
+        say(f"next    gander sample {run.path}" if run else f"next    gander data {subject}")
 
 
 def _run(subject: str) -> Run | None:
@@ -59,6 +93,19 @@ def _run(subject: str) -> Run | None:
     if subject in (*NAMED, SHAPES) or (path.exists() and not Run(path).env_file.exists()):
         return None
     return find_run(subject)
+
+
+def _folder(run: Run | None, subject: str, to: Path | None) -> Path:
+    """Say where the answer goes, before any work: nothing is overwritten."""
+    if to is not None:
+        if to.exists():
+            raise UsageError(f'--to "{to}": is already there, and nothing is overwritten')
+        return to
+    stem = run.path / "evaluation" if run else runs_root() / f"evaluation-{Path(subject).name}"
+    count = 1
+    while (folder := stem.with_name(f"{stem.name}-{count}")).exists():
+        count += 1
+    return folder
 
 
 def _reals(run: Run | None, against: str | None) -> Images:
@@ -73,36 +120,63 @@ def _reals(run: Run | None, against: str | None) -> Images:
     return open_images(data.source, data.path, data.size)
 
 
-def _made_by(run: Run, n: int, seed: int) -> Subject:
-    import torch
+def _extractor(weights: Path | None, images: Images, device: str) -> Extractor:
+    if weights is not None:
+        from gander.metrics.inception import load_inception
 
-    from gander.generate.load import load
-    from gander.metrics.evaluation import Subject
+        return load_inception(weights, device)
+    from gander.metrics.judge import find_judge
 
-    sampler = load(run)
-    labels = torch.arange(n) % sampler.generator.num_classes if sampler.conditional else None
-    pixels = sampler.images(sampler.draw(n, seed), labels)
-    return Subject(run.name, pixels.numpy(), labels, "averaged weights")
+    return find_judge(images, device)
 
 
-def _taken_from(source: str, reals: Images, n: int, seed: int) -> Subject:
-    import numpy as np
-    import torch
-
+def _source(run: Run | None, subject: str, images: Images) -> Source:
     from gander.data.images import open_images
-    from gander.metrics.evaluation import Subject
+    from gander.generate.load import load
+    from gander.generate.source import DataSource, RunSource
 
-    images = open_images(source)
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(images))[:n])
-    labels = None
-    if images.labels is not None and images.classes == reals.classes:
-        labels = torch.from_numpy(images.labels[chosen])
-    return Subject(source, images.pixels[chosen], labels, "as they are")
+    if run is None:
+        return DataSource(open_images(subject), images)
+    data = run.env()["data"]
+    return RunSource(run.name, load(run), (data["channels"], data["size"], data["size"]), images)
 
 
-def _show(found: Evaluation) -> None:
+def _answer(subject: Subject, found: Evaluation, reals: Reals, use: Usefulness | None) -> dict[str, Any]:
+    import torch
+
+    from gander import __version__
+
+    judged = reals.extractor.accuracy is not None
+    return {
+        "subject": subject.name,
+        "data": reals.images.source,
+        "command": shlex.join(["gander", *sys.argv[1:]]),
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"gander": __version__, "torch": torch.__version__},
+        "protocol": asdict(found.scores[0].protocol),
+        "judge": {"accuracy": reals.extractor.accuracy} if judged else None,
+        "scores": [score.row() for score in found.scores],
+        "caveats": found.caveats,
+        "classes": reals.images.classes,
+        "confusion": None if found.confusion is None else found.confusion.tolist(),
+        "use": None if use is None else use.row(),
+    }
+
+
+def _show(found: Evaluation, answer: dict[str, Any]) -> None:
     table = make_table("score", "value", "95 %", "floor", "")
     for score in found.scores:
         interval = "" if score.low is None else f"{score.low:.4g} to {score.high:.4g}"
-        table.add_row(score.name, f"{score.value:.4g}", interval, f"{score.floor:.4g}", score.verdict)
+        floor = "" if score.floor is None else f"{score.floor:.4g}"
+        table.add_row(score.name, f"{score.value:.4g}", interval, floor, score.verdict)
     print_table(table)
+    told = found.scores[0].protocol
+    made = f"{told.n_fake:,} images of {answer['subject']} ({told.weights})"
+    say(f"{made}, {told.n_real:,} of {answer['data']};")
+    judged = f", right on {answer['judge']['accuracy']:.1%} of held-out images" if answer["judge"] else ""
+    say(f"{told.features}{judged}; {told.split}; seed {told.seed}; {duration(answer['seconds'])}.")
+    say("The floor is what real images get; 95 % is of other draws of images.")
+    for caveat in found.caveats:
+        say(f"note    {caveat}")
+    if answer["use"]:
+        say(f"use     {answer['use']['told']}")

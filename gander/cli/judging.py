@@ -22,25 +22,26 @@ def judge_verb(source: str, epochs: int | None, mirror: bool | None, seed: int, 
 
     from gander.data.images import open_images
     from gander.engine.machine import choose_machine
-    from gander.metrics.judge import Record, held_out, judge_file, save_judge
-    from gander.metrics.schooling import Pupil, schooling_for
+    from gander.metrics.judge import Record, judge_file, save_judge
+    from gander.metrics.schooling import Pupil, lessons, schooling_for
     from gander.recipe.schema import Engine
 
     images = open_images(source)
     schooling = schooling_for(images, epochs, mirror, seed)
     machine = choose_machine(Engine())
-    pupil = Pupil(images, schooling, machine)
+    lesson, test = lessons(images)
+    pupil = Pupil(lesson, len(images.classes), schooling, machine)
     path = judge_file(images)
     draft = path.with_suffix(".part")
     if pupil.restore(draft) and not as_json:
         say(f"going on after epoch {pupil.epoch} of {schooling.epochs}")
     began, begun = time.monotonic(), pupil.epoch
-    accuracy = pupil.accuracy() if pupil.finished else 0.0
+    accuracy = pupil.accuracy(test) if pupil.finished else 0.0
     while not pupil.finished:
         with _bar(pupil.epoch + 1, as_json) as tell:
             loss = pupil.learn(tell)
         pupil.save(draft)
-        accuracy = pupil.accuracy()
+        accuracy = pupil.accuracy(test)
         left = (time.monotonic() - began) / (pupil.epoch - begun) * (schooling.epochs - pupil.epoch)
         if not as_json:
             told = f"{pupil.epoch:>4} / {schooling.epochs}  loss {loss:.3f}  held out {accuracy:.2%}"
@@ -53,7 +54,7 @@ def judge_verb(source: str, epochs: int | None, mirror: bool | None, seed: int, 
         size=images.size,
         width=schooling.width,
         accuracy=round(accuracy, 5),
-        held_out=len(held_out(images)),
+        held_out=len(test.labels),
         epochs=schooling.epochs,
         seed=seed,
         command=shlex.join(["gander", *sys.argv[1:]]),

@@ -155,12 +155,25 @@ def evaluate(
     ] = None,
     n: Annotated[int | None, typer.Option("-n", min=1, help="How many images.", show_default="10000")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of latents and samples.")] = 0,
+    use: Annotated[
+        bool, typer.Option("--use", help="Train a classifier on these images, test it on real ones.")
+    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="With --use: a fifth of the training.")] = False,
+    inception: Annotated[
+        Path | None,
+        typer.Option(
+            "--inception", metavar="FILE", help="FID, KID: Inception's weights; 'download' fetches them."
+        ),
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="The new folder.", show_default="RUN/evaluation-N")
+    ] = None,
     json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Score images beside real ones, with the floor that real images set."""
-    from gander.cli.evaluating import evaluate_verb
+    """Score images beside real ones: a table, and numbers, pictures and a page in a new folder."""
+    from gander.cli.evaluating import Wishes, evaluate_verb
 
-    evaluate_verb(subject, against, n, seed, json)
+    evaluate_verb(subject, Wishes(against, n, seed, use, quick, inception, to), json)
 
 
 @app.command()

@@ -70,9 +70,7 @@ class Images:
             raise DataError(f"{self.source}: no image of class {class_index}; labels: {_span(self)}")
         fingerprint = hashlib.sha256(f"{self.fingerprint} class {class_index}".encode()).hexdigest()
         chosen_pixels, chosen_labels = self.pixels[chosen], self.labels[chosen]
-        return replace(
-            self, pixels=chosen_pixels, labels=chosen_labels, fingerprint=fingerprint, digest=""
-        )
+        return replace(self, pixels=chosen_pixels, labels=chosen_labels, fingerprint=fingerprint, digest="")
 
 
 def _span(images: Images) -> str:

@@ -49,6 +49,9 @@ FINE = 8
 WHOLE = FINE * FINE
 """Samples a pixel, for soft edges."""
 
+FITS = 0.7
+"""Overlap with the nearest template from which on an image counts as that shape; no drawn image has less."""
+
 NEAR = 88.0
 """A pixel further than this from a colour does not speak for it; no two colours are nearer each other."""
 
@@ -86,7 +89,12 @@ def draw_shapes(count: int, seed: int) -> tuple[Pixels, Factors]:
 
 
 def read_shapes(pixels: Pixels) -> Factors:
-    """Tell what images (N, 3, 32, 32) show, by the nearest template; exact for images as they are drawn.
+    """Tell what images (N, 3, 32, 32) show, by the nearest template; exact for images as they are drawn."""
+    return fit_shapes(pixels)[0]
+
+
+def fit_shapes(pixels: Pixels) -> tuple[Factors, Numbers]:
+    """Tell what images show, and how well (N,): the share of the two covers' union that both cover.
 
     The colour is the one that most pixels are near; how far each pixel goes from the border's mean colour
     towards it is the cover, which is compared with every class, size and place.
@@ -94,7 +102,8 @@ def read_shapes(pixels: Pixels) -> Factors:
     templates = _covers().reshape(-1, SIDE * SIDE).astype(np.float32) / WHOLE
     halves = np.square(templates).sum(1) / 2
     paints = PAINTS.astype(np.float32)
-    best, colour = np.empty(len(pixels), np.int64), np.empty(len(pixels), np.int64)
+    best, colour = np.empty((2, len(pixels)), np.int64)
+    overlap = np.empty(len(pixels))
     for start in range(0, len(pixels), CHUNK):
         part = slice(start, start + CHUNK)
         colours = pixels[part].reshape(-1, 3, SIDE * SIDE).transpose(0, 2, 1).astype(np.float32)
@@ -102,10 +111,12 @@ def read_shapes(pixels: Pixels) -> Factors:
         colour[part] = np.clip(1 - squares / NEAR**2, 0, 1).sum(1).argmax(1)
         ground = colours[:, _border()].mean(1, keepdims=True)
         way = paints[colour[part]][:, None] - ground
-        cover = ((colours - ground) * way).sum(2) / np.square(way).sum(2).clip(1)
-        best[part] = (cover.clip(0, 1) @ templates.T - halves).argmax(1)
+        cover = (((colours - ground) * way).sum(2) / np.square(way).sum(2).clip(1)).clip(0, 1)
+        best[part] = (cover @ templates.T - halves).argmax(1)
+        found = templates[best[part]]
+        overlap[part] = np.minimum(cover, found).sum(1) / np.maximum(cover, found).sum(1)
     label, size, row, column = np.unravel_index(best, _covers().shape[:4])
-    return Factors(label, colour, size, row // STEP * GRID + column // STEP)
+    return Factors(label, colour, size, row // STEP * GRID + column // STEP), overlap
 
 
 def _grounds(base: Indices, change: Indices, pattern: Indices) -> npt.NDArray[np.uint16]:

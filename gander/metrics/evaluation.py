@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import math
+import statistics
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +17,12 @@ from torch import Tensor
 from gander.data.images import Images
 from gander.data.store import cache_folder, storage_errors
 from gander.errors import DataError
-from gander.metrics.classes import classifier_score, confusion, label_fidelity
-from gander.metrics.frechet import Moments, frechet_distance
-from gander.metrics.judge import Judge, Opinion, held_out
+from gander.metrics.classes import classifier_score, confusion, label_fidelity, within_class_diversity
+from gander.metrics.extractor import Extractor, Opinion
+from gander.metrics.frechet import Estimate, Moments, frechet_at_infinity, frechet_distance
+from gander.metrics.judge import held_out
 from gander.metrics.kernel import kernel_distance
+from gander.metrics.modes import MODES, covered_modes, has_known_modes
 from gander.metrics.neighbours import Memorisation, memorised_share, precision_recall_density_coverage
 from gander.metrics.score import Protocol, Score, around, around_share
 from gander.run import write_whole
@@ -26,6 +32,9 @@ _PARTS = 4  # in which the fakes are scored again, for the interval
 _NEIGHBOURS = 5
 _SPLITS = 10
 _CHANCE = 0.001  # below which a share of near copies is no chance
+_FOR_INFINITY = 10  # images a feature
+
+Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -39,85 +48,160 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class Memory:
+    """What copies are looked for among: the images that nobody held out, and those that were."""
+
+    learned: Indices  # places in the data
+    features: Tensor  # of the learned
+    held_out: Tensor  # features
+
+
+class Reals:
+    """Real images to compare n others with, looked at once.
+
+    Args:
+        n: how many images there will be to score.
+        seed: which of the real ones are taken.
+        whole: look at all images, for the test of copies; they are kept in the cache.
+    Raises: DataError where there are too few images.
+    """
+
+    def __init__(self, images: Images, extractor: Extractor, n: int, seed: int = 0, whole: bool = True):
+        if n < _LEAST:
+            raise DataError(f"n = {n}: scores need at least {_LEAST} images", hint="-n 2000")
+        self.images, self.extractor, self.n, self.seed = images, extractor, n, seed
+        compared, against = split_reals(images, n, seed)
+        every = np.arange(len(images))
+        chosen = every if whole else np.concatenate([compared, against])
+        features = real_features(images, extractor, chosen, keep=whole)
+        place = np.empty(len(images), np.int64)
+        place[chosen] = np.arange(len(chosen))
+        self.features = features[place[compared]]
+        self.moments = Moments.of(self.features)
+        self.floor: dict[str, Estimate] | None = None
+        self.floor_labels: Tensor | None = None
+        self.floor_opinion: Opinion | None = None
+        if len(against):
+            self.floor_opinion = extractor.opinion(features[place[against]])
+            self.floor = self.values(self.floor_opinion, lambda: images.pixels[np.sort(against)])
+            if images.labels is not None:
+                self.floor_labels = torch.from_numpy(images.labels[against])
+        self.memory: Memory | None = None
+        if whole:
+            aside = held_out(images)
+            learned = np.setdiff1d(every, aside)
+            self.memory = Memory(learned, features[learned], features[aside])
+        in_floor = f"the floor has {np.isin(against, held_out(images)).sum():,} held-out images of {n:,}"
+        self.split = f"train; {in_floor if len(against) else 'no floor: too few real images'}"
+
+    def values(self, opinion: Opinion, pixels: Callable[[], npt.NDArray[np.uint8]]) -> dict[str, Estimate]:
+        """Score others against these; `pixels` gives their images where a score needs them.
+
+        Shares have no standard error here: their interval is not the normal one.
+        """
+        real, other = self.features, opinion.features
+        near = precision_recall_density_coverage(real, other, _NEIGHBOURS)
+        sure = classifier_score(opinion.probabilities, _SPLITS)
+        values = {
+            "frechet": _frechet(self.moments, other),
+            "kernel": kernel_distance(real, other),
+            "precision": Estimate(near.precision, math.nan),
+            "recall": Estimate(near.recall, math.nan),
+            "density": Estimate(near.density, near.density_error),
+            "coverage": Estimate(near.coverage, math.nan),
+            "classifier": Estimate(sure.mean, sure.spread / _SPLITS**0.5),
+        }
+        if len(other) >= _FOR_INFINITY * real.shape[1]:
+            values["infinity"] = frechet_at_infinity(self.moments, other, self.seed)
+        if has_known_modes(self.images):
+            values["modes"] = Estimate(covered_modes(pixels()), math.nan)
+        return values
+
+
+def _frechet(moments: Moments, others: Tensor) -> Estimate:
+    # The bias of smaller parts is the same for all of them: their scatter is that of n / parts images.
+    parts = [frechet_distance(moments, Moments.of(part)) for part in others.tensor_split(_PARTS)]
+    return Estimate(
+        frechet_distance(moments, Moments.of(others)), statistics.stdev(parts) / math.sqrt(_PARTS)
+    )
+
+
+@dataclass(frozen=True)
 class Evaluation:
-    """What came out."""
+    """What came out.
+
+    Args:
+        confusion: (K, K) counts; a row is what was asked for, a column what the judge saw.
+        caveats: what keeps the numbers from meaning what they seem to.
+    """
 
     scores: tuple[Score, ...]
     opinion: Opinion
-    confusion: Tensor | None  # (K, K) counts; a row is what was asked for, a column what the judge saw
-    memorisation: Memorisation
-    learned: npt.NDArray[np.int64]  # the places in the data of the images that the nearest pairs point to
+    confusion: Tensor | None
+    memorisation: Memorisation | None
+    caveats: tuple[str, ...]
 
 
-def evaluate(subject: Subject, images: Images, judge: Judge, seed: int = 0) -> Evaluation:
+def evaluate(subject: Subject, reals: Reals) -> Evaluation:
     """Score images against as many real ones, and real ones that are in neither set in the same way.
 
-    Raises: DataError where there are too few images, or they are not of the judge's shape.
+    Raises: DataError where they are not as many as `reals` is for, or not of its shape.
     """
-    n = len(subject.pixels)
-    if n < _LEAST:
-        raise DataError(f"{subject.name}: {n} images; scores need at least {_LEAST}", hint="-n 2000")
-    compared, against = split_reals(images, n, seed)
-    aside = held_out(images)
-    features = real_features(images, judge)
-    learned = np.setdiff1d(np.arange(len(images)), aside)
-    made = judge.look(subject.pixels)
-    floor = judge.opinion(features[against])
-    labels = subject.labels
+    n, extractor, labels = len(subject.pixels), reals.extractor, subject.labels
+    if n != reals.n:
+        raise DataError(f"{subject.name}: {n} images, where {reals.n} were to be scored")
     protocol = Protocol(
-        features=f"judge {judge.digest[:12]}",
-        data=images.digest[:12],
-        n_real=n,
+        features=extractor.told,
+        data=reals.images.digest[:12],
+        n_real=len(reals.features),
         n_fake=n,
-        split=f"train; the floor has {np.isin(against, aside).sum():,} held-out images of {n:,}",
-        resize="none",
+        split=reals.split,
+        resize=extractor.resize,
         weights=subject.weights,
-        seed=seed,
+        seed=reals.seed,
     )
-    scores = [
-        *_distances(features[compared], made.features, floor.features, protocol),
-        *_neighbourhoods(features[compared], made.features, floor.features, protocol),
-        _classifier(made, floor, protocol),
-    ]
-    if labels is not None:
-        scores.append(_fidelity(made, labels, judge.record.accuracy, protocol))
-    memory = memorised_share(made.features, features[learned], features[aside])
-    scores.append(_memorised(memory, n, protocol))
-    found = (
-        confusion(labels, made.probabilities.argmax(1), len(images.classes)) if labels is not None else None
-    )
-    return Evaluation(tuple(scores), made, found, memory, learned)
+    made = extractor.look(subject.pixels)
+    scores = _distances(made, subject, reals, protocol)
+    found = None
+    if labels is not None and extractor.accuracy is not None:
+        scores.append(_fidelity(made, labels, extractor.accuracy, protocol))
+        found = confusion(labels, made.probabilities.argmax(1), len(reals.images.classes))
+    if labels is not None and len({*labels.tolist()}) < n:
+        scores.append(_diversity(made, labels, reals, protocol))
+    memory = None
+    if reals.memory is not None:
+        memory = memorised_share(made.features, reals.memory.features, reals.memory.held_out)
+        scores.append(_memorised(memory, n, protocol))
+    return Evaluation(tuple(scores), made, found, memory, _caveats(subject, reals))
 
 
-def split_reals(images: Images, n: int, seed: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def split_reals(images: Images, n: int, seed: int) -> tuple[Indices, Indices]:
     """Divide real images into n to compare with and n others, held-out ones first, for the floor.
 
-    Raises: DataError where there are not enough.
+    Where they do not suffice for both, there is no floor; where n is more than all, all are compared.
     """
     aside = held_out(images)
-    most = min(len(images) // 2, len(images) - len(aside))
-    if n > most:
-        raise DataError(
-            f"{images.source}: has {len(images):,} images; to compare {n:,} with as many, and these with "
-            f"others, {most:,} is the most",
-            hint=f"-n {most}",
-        )
     rng = np.random.default_rng(seed)
     first = rng.permutation(aside)[:n]
     others = rng.permutation(np.setdiff1d(np.arange(len(images)), aside))
+    if n > min(len(images) // 2, len(others)):
+        return np.concatenate([others, rng.permutation(aside)])[:n], first[:0]
     return others[:n], np.concatenate([first, others[n : 2 * n - len(first)]])
 
 
-def real_features(images: Images, judge: Judge) -> Tensor:
-    """Give the features (N, D) of all real images, which are looked at once and kept in the cache."""
-    path = cache_folder() / "features" / f"{images.fingerprint[:32]}-{judge.digest[:32]}.npy"
+def real_features(images: Images, extractor: Extractor, places: Indices, keep: bool) -> Tensor:
+    """Give the features (n, D) of some real images; `keep` looks at them once and keeps them in the cache."""
+    if not keep:
+        return extractor.look(images.pixels[places]).features
+    which = hashlib.sha256(f"{images.fingerprint} {extractor.digest}".encode() + places.tobytes())
+    path = cache_folder() / "features" / f"{which.hexdigest()[:32]}.npy"
     with storage_errors():
         if path.is_file():
             try:
                 return torch.from_numpy(np.load(path))
             except ValueError:  # half a file; it is written anew
                 pass
-        features = judge.look(images.pixels).features
+        features = extractor.look(images.pixels[places]).features
         path.parent.mkdir(parents=True, exist_ok=True)
         whole = io.BytesIO()
         np.save(whole, features.numpy())
@@ -125,48 +209,50 @@ def real_features(images: Images, judge: Judge) -> Tensor:
     return features
 
 
-def _distances(real: Tensor, fake: Tensor, floor: Tensor, protocol: Protocol) -> list[Score]:
-    moments = Moments.of(real)
-    value, least = (frechet_distance(moments, Moments.of(features)) for features in (fake, floor))
-    # The bias of smaller parts is the same for all of them: their scatter is that of n / parts images.
-    parts = torch.tensor([frechet_distance(moments, Moments.of(part)) for part in fake.tensor_split(_PARTS)])
-    low, high = around(value, float(parts.std()) / _PARTS**0.5)
-    ratio = value / max(least, 1e-9)
-    verdict = "as near as real images are" if ratio < 1.5 else f"{ratio:,.0f} times as far as real images are"
-    frechet = Score("fd-judge", value, least, max(low, 0.0), high, "lower", verdict, protocol)
-    kernel, kernel_floor = kernel_distance(real, fake), kernel_distance(real, floor)
-    verdict = ("not " if kernel.value < 3 * kernel.standard_error else "") + "told from real images"
-    low, high = around(kernel.value, kernel.standard_error)
-    return [
-        frechet,
-        Score("kd-judge", kernel.value, kernel_floor.value, low, high, "lower", verdict, protocol),
-    ]
-
-
-def _neighbourhoods(real: Tensor, fake: Tensor, floor: Tensor, protocol: Protocol) -> list[Score]:
-    ours = precision_recall_density_coverage(real, fake, _NEIGHBOURS)
-    theirs = precision_recall_density_coverage(real, floor, _NEIGHBOURS)
-    verdicts = {
-        "precision": f"{ours.precision:.0%} of the images are among real ones",
-        "recall": f"{ours.recall:.0%} of real images are among these",
-        "density": f"an image has {ours.density:.0%} of the real neighbours it should have",
-        "coverage": f"{ours.coverage:.0%} of real images have one near them",
+def _distances(made: Opinion, subject: Subject, reals: Reals, protocol: Protocol) -> list[Score]:
+    ours, names = reals.values(made, lambda: subject.pixels), reals.extractor.names
+    floor = {} if reals.floor is None else {key: value.value for key, value in reals.floor.items()}
+    value = {key: estimate.value for key, estimate in ours.items()}
+    told = "not " * (value["kernel"] < 3 * ours["kernel"].standard_error)
+    known = {
+        "frechet": (names.frechet, "lower", _times(value["frechet"], floor.get("frechet"))),
+        "infinity": (f"{names.frechet}-infinity", "lower", "what endlessly many of these images would get"),
+        "kernel": (names.kernel, "lower", f"{told}told from real images"),
+        "precision": (f"precision{names.suffix}", "higher", "of the images are among real ones"),
+        "recall": (f"recall{names.suffix}", "higher", "of real images are among these"),
+        "density": (f"density{names.suffix}", "higher", "of the real neighbours that an image should have"),
+        "coverage": (f"coverage{names.suffix}", "higher", "of real images have one of these near them"),
+        "classifier": (
+            names.classifier,
+            "higher",
+            f"sure and varied as {value['classifier']:.1f} classes are",
+        ),
+        "modes": ("modes", "higher", f"of {MODES:,} kinds (class, colour, size, place) are drawn well"),
     }
     scores = []
-    for (name, verdict), value, least in zip(verdicts.items(), ours, theirs, strict=True):
-        low, high = (None, None) if name == "density" else around_share(value, len(fake))
-        scores.append(Score(name, value, least, low, high, "higher", verdict, protocol))
+    for key, (name, better, verdict) in known.items():
+        if key in ours:
+            if key in ("precision", "recall", "density", "coverage"):
+                verdict = f"{value[key]:.0%} {verdict}"
+            low, high = _ends(key, ours[key], len(made.features))
+            scores.append(Score(name, value[key], floor.get(key), low, high, better, verdict, protocol))
     return scores
 
 
-def _classifier(made: Opinion, floor: Opinion, protocol: Protocol) -> Score:
-    ours, theirs = (
-        classifier_score(made.probabilities, _SPLITS),
-        classifier_score(floor.probabilities, _SPLITS),
-    )
-    low, high = around(ours.mean, ours.spread / _SPLITS**0.5)
-    verdict = f"sure and varied as {ours.mean:.1f} classes are; real images as {theirs.mean:.1f}"
-    return Score("classifier-score", ours.mean, theirs.mean, low, high, "higher", verdict, protocol)
+def _ends(key: str, estimate: Estimate, n: int) -> tuple[float | None, float | None]:
+    if key == "modes":
+        return None, None
+    if math.isnan(estimate.standard_error):
+        return around_share(estimate.value, n)
+    low, high = around(*estimate)
+    return max(low, 0.0) if key == "frechet" else low, high
+
+
+def _times(value: float, floor: float | None) -> str:
+    if floor is None:
+        return "no floor to compare it with"
+    ratio = value / max(floor, 1e-9)
+    return "as near as real images are" if ratio < 1.5 else f"{ratio:,.0f} times as far as real images are"
 
 
 def _fidelity(made: Opinion, labels: Tensor, accuracy: float, protocol: Protocol) -> Score:
@@ -176,8 +262,45 @@ def _fidelity(made: Opinion, labels: Tensor, accuracy: float, protocol: Protocol
     return Score("label-fidelity", value, accuracy, low, high, "higher", verdict, protocol)
 
 
+def _diversity(made: Opinion, labels: Tensor, reals: Reals, protocol: Protocol) -> Score:
+    """Score how far apart the images of a class are; the least varied class is named."""
+    ours = within_class_diversity(made.features, labels)
+    value, floor, told = sum(ours.values()) / len(ours), None, ""
+    if reals.floor_opinion is not None and reals.floor_labels is not None:
+        theirs = within_class_diversity(reals.floor_opinion.features, reals.floor_labels)
+        floor = sum(theirs.values()) / len(theirs)
+        shares = {label: ours[label] / max(theirs[label], 1e-9) for label in ours if label in theirs}
+        least = min(shares, key=shares.__getitem__)
+        told = f"least in {reals.images.classes[least]}: {shares[least]:.0%} of what real images have"
+    return Score("class-diversity", value, floor, None, None, "near", told, protocol)
+
+
 def _memorised(memory: Memorisation, n: int, protocol: Protocol) -> Score:
     copies = memory.p_value < _CHANCE
     verdict = "copies of training images: look at the pairs" if copies else "no sign of copies"
     low, high = around_share(memory.share, n)
     return Score("memorised", memory.share, memory.expected, low, high, "near", verdict, protocol)
+
+
+def _caveats(subject: Subject, reals: Reals) -> tuple[str, ...]:
+    n, width = len(subject.pixels), reals.features.shape[1]
+    said = []
+    repeated = n - len({hashlib.sha256(image.tobytes()).digest() for image in subject.pixels})
+    if repeated:
+        said.append("all images are equal" if repeated == n - 1 else f"{repeated:,} images repeat others")
+    if n < _FOR_INFINITY * width:
+        said.append(
+            f"{n:,} images are few for {width} features: much of {reals.extractor.names.frechet} is bias, "
+            f"and it is not extrapolated; -n {_FOR_INFINITY * width} does"
+        )
+    if len(reals.features) < n:
+        said.append(f"{len(reals.features):,} real images are all there are for {n:,} others")
+    if reals.floor is None:
+        said.append(f"no floor: it takes {2 * n:,} real images, and there are {len(reals.images):,}")
+    labels = subject.labels
+    missing = set() if labels is None else {*range(len(reals.images.classes))} - {*labels.tolist()}
+    if missing:
+        said.append(
+            f"no image was asked for of {', '.join(reals.images.classes[k] for k in sorted(missing))}"
+        )
+    return tuple(said)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from gander.data.images import Images
 from gander.data.store import cache_folder
 from gander.errors import DataError
+from gander.metrics.extractor import Names, Opinion
 from gander.run import write_whole
 
 _AT_ONCE = 250  # images a look
@@ -44,13 +44,6 @@ class Record:
     seed: int
     command: str
     torch: str
-
-
-class Opinion(NamedTuple):
-    """What a judge says of images."""
-
-    features: Tensor  # (N, D) float32, what the last layer sees
-    probabilities: Tensor  # (N, K), of the classes
 
 
 class JudgeNet(nn.Module):
@@ -91,7 +84,7 @@ class _Added(nn.Sequential):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Give input and output together."""
-        return inputs + super().forward(inputs)
+        return inputs + super().forward(inputs)  # type: ignore[no-untyped-call]
 
 
 def _block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> list[nn.Module]:
@@ -106,18 +99,28 @@ class Judge:
         net: with trained weights; it is taken over.
         record: how it came to be.
         digest: sha256 of the weights in hex.
+        device: where it works.
     """
 
-    def __init__(self, net: JudgeNet, record: Record, digest: str) -> None:
+    names = Names("fd-judge", "kd-judge", "classifier-score")
+    resize = "none"
+
+    def __init__(self, net: JudgeNet, record: Record, digest: str, device: str = "cpu") -> None:
         self.record = record
         self.digest = digest
+        self.accuracy = record.accuracy
+        self._device = device
         net.layers = _fused(net.eval().layers)
-        self._net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @property
+    def told(self) -> str:
+        """How a protocol names it."""
+        return f"judge {self.digest[:12]}"
 
     @torch.inference_mode()
-    def look(self, pixels: Tensor | npt.NDArray[np.uint8]) -> Opinion:
+    def look(self, pixels: npt.NDArray[np.uint8]) -> Opinion:
         """Judge uint8 images (N, C, S, S); DataError where they are not of the judge's shape."""
-        pixels = np.asarray(pixels)
         wanted = (self.record.channels, self.record.size, self.record.size)
         if pixels.dtype != np.uint8 or pixels.shape[1:] != wanted:
             raise DataError(
@@ -125,12 +128,13 @@ class Judge:
                 f"the judge of {self.record.source} looks at {wanted} uint8"
             )
         parts = (np.array(pixels[start : start + _AT_ONCE]) for start in range(0, len(pixels), _AT_ONCE))
-        return self.opinion(torch.cat([self._net.features(torch.from_numpy(part)) for part in parts]))
+        seen = [self._net.features(torch.from_numpy(part).to(self._device)).cpu() for part in parts]
+        return self.opinion(torch.cat(seen))
 
     @torch.inference_mode()
     def opinion(self, features: Tensor) -> Opinion:
         """Judge what was looked at before, features (N, D)."""
-        return Opinion(features, self._net.classes(features).softmax(1))
+        return Opinion(features, self._net.classes(features.to(self._device)).softmax(1).cpu())
 
 
 def _fused(layers: nn.Sequential) -> nn.Sequential:
@@ -146,7 +150,7 @@ def _fused(layers: nn.Sequential) -> nn.Sequential:
 
 
 def held_out(images: Images) -> npt.NDArray[np.int64]:
-    """Pick a tenth of the images of each class, the same in whatever order they come, that no judge learns from.
+    """Pick a tenth of the images of each class that no judge learns from, whatever their order.
 
     Their pixels' hashes decide: mirrors of one data set differ in the order of its images.
 
@@ -171,12 +175,12 @@ def judge_file(images: Images) -> Path:
     return cache_folder() / "judges" / f"{images.digest[:32]}.safetensors"
 
 
-def find_judge(images: Images) -> Judge:
+def find_judge(images: Images, device: str = "cpu") -> Judge:
     """Give the judge of these data, one of one's own before a shipped one; DataError where there is none."""
     own = judge_file(images)
     for path in (own, *_shipped()):
         if path.is_file():
-            judge = load_judge(path)
+            judge = load_judge(path, device)
             if judge.record.digest == images.digest:
                 return judge
     raise DataError(f"{images.source}: these data have no judge yet", hint=f"gander judge {images.source}")
@@ -197,7 +201,7 @@ def save_judge(path: Path, net: JudgeNet, record: Record) -> None:
     write_whole(path, safetensors.torch.save(tensors, {"judge": json.dumps(asdict(record))}))
 
 
-def load_judge(path: Path) -> Judge:
+def load_judge(path: Path, device: str = "cpu") -> Judge:
     """Read a judge; DataError where the file holds none."""
     try:
         with safetensors.safe_open(path, "pt") as file:
@@ -206,5 +210,7 @@ def load_judge(path: Path) -> Judge:
         net = JudgeNet(record.channels, len(record.classes), record.width)
         net.load_state_dict(safetensors.torch.load_file(path))
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise DataError(f"{path}: is not a judge that can be read: {error}") from None
-    return Judge(net, record, hashlib.sha256(path.read_bytes()).hexdigest())
+        raise DataError(
+            f"{path}: is not a judge that can be read: {error}", hint=f"rm {path}, then gander judge DATA"
+        ) from None
+    return Judge(net, record, hashlib.sha256(path.read_bytes()).hexdigest(), device)

@@ -26,6 +26,7 @@ class Neighbourhood(NamedTuple):
     recall: float
     density: float
     coverage: float
+    density_error: float  # standard error of the density over the fakes
 
 
 class Memorisation(NamedTuple):
@@ -77,20 +78,22 @@ def precision_recall_density_coverage(
     real_radii, fake_radii = kth_distances(real, k, rows), kth_distances(fake, k, rows)
     fakes, reals, scale = _centred(fake, real)
     real_reach, fake_reach = ((radii / scale).float().square() for radii in (real_radii, fake_radii))
-    precise = dense = 0
+    precise, counts = 0, []
     recalled, covered = reals.new_zeros(2, len(reals), dtype=torch.bool)
     # A distance that equals a radius but for rounding lies inside: else copies of reals would be lost.
     for start, squared in _squared_distances(fakes, reals, rows, slack=_ROUNDING):
         inside = squared <= real_reach
         precise += int(inside.any(1).sum())
-        dense += int(inside.sum())
+        counts.append(inside.sum(1))
         covered |= inside.any(0)
         recalled |= (squared <= fake_reach[start : start + rows, None]).any(0)
+    dense = torch.cat(counts).double() / k
     return Neighbourhood(
         precision=precise / len(fakes),
         recall=float(recalled.double().mean()),
-        density=dense / (k * len(fakes)),
+        density=float(dense.mean()),
         coverage=float(covered.double().mean()),
+        density_error=float(dense.std()) / math.sqrt(len(fakes)),
     )
 
 

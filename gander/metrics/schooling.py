@@ -1,13 +1,14 @@
-"""How a judge is trained: descent with momentum, at a rate that rises and falls once."""
+"""How a classifier is trained: descent with momentum, at a rate that rises and falls once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import safetensors.torch
 import torch
 import torch.nn.functional as F
@@ -23,6 +24,7 @@ from gander.run import write_whole
 _WARM_UP = 0.2  # of the training, in which the rate rises
 _LOOKS, _MOST_EPOCHS = 1_000_000, 100
 _LEAST_BATCH, _BATCH = 16, 250
+_AT_ONCE = 500  # images a look
 _MIRRORED = (NAMED["cifar10"].classes, NAMED["fashion-mnist"].classes)  # a mirrored 3 is no 3
 
 
@@ -44,26 +46,44 @@ class Schooling:
     seed: int = 0
 
 
-class Pupil:
-    """A judge in training.
+class Labelled(NamedTuple):
+    """Images (N, C, S, S) uint8 with the numbers of their classes (N,)."""
 
-    Args:
-        images: labelled; a tenth of each class is held out.
-        schooling: how.
-        machine: where.
+    pixels: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+
+
+def lessons(images: Images) -> tuple[Labelled, Labelled]:
+    """Divide a data set into what is learned from, and the tenth of each class that is held out.
+
     Raises: DataError where the data have no two classes of at least ten images.
     """
+    aside = held_out(images)
+    assert images.labels is not None
+    learned = np.setdiff1d(np.arange(len(images)), aside)
+    return (
+        Labelled(images.pixels[learned], images.labels[learned]),
+        Labelled(images.pixels[aside], images.labels[aside]),
+    )
 
-    def __init__(self, images: Images, schooling: Schooling, machine: Machine) -> None:
+
+class Pupil:
+    """A classifier in training.
+
+    Args:
+        lesson: what it learns from.
+        num_classes: how many it is to tell apart.
+        schooling: how.
+        machine: where.
+    """
+
+    def __init__(self, lesson: Labelled, num_classes: int, schooling: Schooling, machine: Machine) -> None:
         self.schooling = schooling
         self.machine = machine
-        aside = held_out(images)
-        assert images.labels is not None
-        learned = np.setdiff1d(np.arange(len(images)), aside)
-        self._pixels, self._labels = self._sent(images, learned)
-        self._held_out = self._sent(images, aside)
+        self._pixels = torch.from_numpy(lesson.pixels).to(machine.device)
+        self._labels = torch.from_numpy(lesson.labels).to(machine.device)
         torch.manual_seed(schooling.seed)
-        net = JudgeNet(images.channels, len(images.classes), schooling.width)
+        net = JudgeNet(lesson.pixels.shape[1], num_classes, schooling.width)
         self.net = net.to(machine.device, memory_format=machine.memory_format)  # type: ignore[call-overload]
         # Batch norm and biases want no decay: their size is no measure of how complicated the net is.
         groups: list[dict[str, Any]] = [
@@ -78,11 +98,6 @@ class Pupil:
             nesterov=True,
         )
         self.epoch = 0
-
-    def _sent(self, images: Images, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
-        assert images.labels is not None
-        pixels, labels = torch.from_numpy(images.pixels[chosen]), torch.from_numpy(images.labels[chosen])
-        return pixels.to(self.machine.device), labels.to(self.machine.device)
 
     @property
     def finished(self) -> bool:
@@ -134,12 +149,15 @@ class Pupil:
         return padded.permute(0, 2, 3, 1)[number, row, column].permute(0, 3, 1, 2)
 
     @torch.inference_mode()
-    def accuracy(self) -> float:
-        """Give the share of the held-out images that it names rightly."""
+    def name(self, pixels: npt.NDArray[np.uint8]) -> Tensor:
+        """Give the class (N,) that it takes each image for."""
         self.net.eval()
-        pixels, labels = self._held_out
-        answers = torch.cat([self.net(part).argmax(1) for part in torch.split(pixels, 500)])
-        return (answers == labels).double().mean().item()
+        parts = torch.split(torch.from_numpy(pixels), _AT_ONCE)
+        return torch.cat([self.net(part.to(self.machine.device)).argmax(1).cpu() for part in parts])
+
+    def accuracy(self, test: Labelled) -> float:
+        """Give the share of images that it names rightly."""
+        return (self.name(test.pixels) == torch.from_numpy(test.labels)).double().mean().item()
 
     def save(self, path: Path) -> None:
         """Write all that the next epoch depends on."""
@@ -167,13 +185,22 @@ class Pupil:
         return True
 
 
+def usual_batch(count: int) -> int:
+    """Give a batch that leaves small data, too, some steps an epoch."""
+    return min(max(_LEAST_BATCH, count // 40), _BATCH)
+
+
+def may_be_mirrored(images: Images) -> bool:
+    """Tell whether a mirrored image is known to keep its class."""
+    return images.classes in _MIRRORED
+
+
 def schooling_for(images: Images, epochs: int | None, mirror: bool | None, seed: int) -> Schooling:
     """Give the usual schooling of a data set: about a million looks, mirrored only where that is known."""
     usual = min(max(4, round(_LOOKS / len(images))), _MOST_EPOCHS)
-    known = images.classes in _MIRRORED
     return Schooling(
         epochs=epochs or usual,
-        batch=min(max(_LEAST_BATCH, len(images) // 40), _BATCH),  # some steps an epoch for small data, too
-        mirror=known if mirror is None else mirror,
+        batch=usual_batch(len(images)),
+        mirror=may_be_mirrored(images) if mirror is None else mirror,
         seed=seed,
     )

@@ -28,13 +28,14 @@ class Score:
     """One number.
 
     Args:
-        floor: what real images that are not in the reference get, at the same counts.
+        floor: what real images that are not in the reference get, at the same counts; None where there are
+            not enough of them.
         low, high: a 95 % interval for what another draw of images would give; None where there is none.
     """
 
     name: str
     value: float
-    floor: float
+    floor: float | None
     low: float | None
     high: float | None
     better: str  # lower, higher or near: where good images are, `near` the floor

@@ -65,8 +65,12 @@ def test_data_are_scored_against_named_data_in_a_table_with_a_floor(gander, fold
     [
         (["evaluate", "{data}"], 2, "is no run, and images are scored against data that must be named"),
         (["evaluate", "no-such-run"], 2, "no-such-run"),
-        (["evaluate", "{run}", "-n", "201"], 3, "200 is the most"),
-        (["evaluate", "{run}", "-n", "50"], 3, "50 images; scores need at least 100"),
+        (["evaluate", "{run}", "-n", "50"], 3, "n = 50: scores need at least 100 images"),
+        (["evaluate", "{data}", "--against", "{data}", "-n", "401"], 2, "data.npz has 400 images"),
+        (["evaluate", "{run}", "--against", "shapes"], 3, "its images are (3, 8, 8)"),
+        (["evaluate", "{run}", "--quick"], 2, "--quick: shortens --use, which is not asked for"),
+        (["evaluate", "{run}", "--to", "{data}"], 2, "is already there, and nothing is overwritten"),
+        (["evaluate", "{run}", "--inception", "none.pth"], 2, "torch-fidelity cannot be used"),
         (["judge", "no-such-data"], 3, "no-such-data"),
     ],
 )

@@ -12,7 +12,7 @@ from gander.data.images import Images
 from gander.engine.machine import Machine
 from gander.errors import DataError
 from gander.metrics.judge import Record, find_judge, held_out, judge_file, load_judge, save_judge
-from gander.metrics.schooling import Pupil, Schooling, schooling_for
+from gander.metrics.schooling import Pupil, Schooling, lessons, schooling_for
 
 CPU = Machine(torch.device("cpu"), threads=1)
 SHORT = Schooling(epochs=4, batch=20, width=8, shift=1)
@@ -37,16 +37,20 @@ def record_of(images, accuracy=1.0):
     )  # fmt: skip
 
 
+def pupil_of(images, schooling):
+    return Pupil(lessons(images)[0], len(images.classes), schooling, CPU)
+
+
 @pytest.fixture(scope="module")
 def taught():
-    pupil = Pupil(stripes(), SHORT, CPU)
+    pupil = pupil_of(stripes(), SHORT)
     while not pupil.finished:
         pupil.learn(lambda share: None)
     return pupil
 
 
 def test_it_learns_what_it_is_shown(taught):
-    assert taught.accuracy() == 1.0
+    assert taught.accuracy(lessons(stripes())[1]) == 1.0
 
 
 def test_a_tenth_of_each_class_is_held_out_and_never_learned_from(monkeypatch):
@@ -55,7 +59,7 @@ def test_a_tenth_of_each_class_is_held_out_and_never_learned_from(monkeypatch):
     assert np.bincount(images.labels[aside]).tolist() == [10, 10]
     assert (np.diff(aside) > 0).all()
     np.testing.assert_array_equal(aside, held_out(images))
-    pupil, seen = Pupil(images, SHORT, CPU), []
+    pupil, seen = pupil_of(images, SHORT), []
     monkeypatch.setattr(pupil, "_step", lambda pixels, labels: torch.tensor(0.0))
     monkeypatch.setattr(pupil, "_changed", lambda pixels, rng: seen.append(pixels) or pixels)
     pupil.learn(lambda share: None)
@@ -74,11 +78,11 @@ def test_the_same_images_are_held_out_in_whatever_order_they_come():
 
 @pytest.mark.parametrize("stops", [1, 3])
 def test_an_interrupted_schooling_goes_on_to_the_same_bits(taught, tmp_path, stops):
-    first = Pupil(stripes(), SHORT, CPU)
+    first = pupil_of(stripes(), SHORT)
     for _ in range(stops):
         first.learn(lambda share: None)
     first.save(tmp_path / "draft")
-    second = Pupil(stripes(), SHORT, CPU)
+    second = pupil_of(stripes(), SHORT)
     assert second.restore(tmp_path / "draft")
     while not second.finished:
         second.learn(lambda share: None)
@@ -88,14 +92,14 @@ def test_an_interrupted_schooling_goes_on_to_the_same_bits(taught, tmp_path, sto
 
 def test_a_draft_that_cannot_be_read_is_a_fresh_start(tmp_path):
     (tmp_path / "draft").write_bytes(b"half a fi")
-    pupil = Pupil(stripes(), SHORT, CPU)
+    pupil = pupil_of(stripes(), SHORT)
     assert not pupil.restore(tmp_path / "draft")
     assert not pupil.restore(tmp_path / "nothing")
     assert pupil.epoch == 0
 
 
 def test_shifts_and_mirrors_move_whole_images_and_nothing_else():
-    pupil = Pupil(stripes(), Schooling(width=8, shift=1, mirror=True), CPU)
+    pupil = pupil_of(stripes(), Schooling(width=8, shift=1, mirror=True))
     image = torch.arange(3 * 12 * 12).reshape(1, 3, 12, 12).to(torch.uint8)
     padded = torch.nn.functional.pad(image.float(), [1] * 4, mode="reflect").to(torch.uint8)
     possible = set()

@@ -64,13 +64,16 @@ def test_precision_recall_density_and_coverage_agree_with_loops(scale):
     )
     assert len({*expected, 0.0, 1.0}) == 6  # a case that tells them apart
     for rows in (1, 7, 1024):
-        assert precision_recall_density_coverage(real, fake, k, rows=rows) == pytest.approx(expected)
+        found = precision_recall_density_coverage(real, fake, k, rows=rows)
+        assert found[:4] == pytest.approx(expected)
+        counts = torch.tensor([sum(row) / k for row in in_real])
+        assert found.density_error == pytest.approx(float(counts.std()) / 20**0.5)
 
 
 def test_copies_of_the_reals_reach_the_edge_of_every_ball():
     torch.manual_seed(3)
     real = torch.randn(100, 64) + 10
-    assert precision_recall_density_coverage(real, real.clone(), k=4) == (1, 1, 5 / 4, 1)
+    assert precision_recall_density_coverage(real, real.clone(), k=4)[:4] == (1, 1, 5 / 4, 1)
 
 
 def test_collapsed_fakes_lose_recall_and_coverage_but_not_precision():

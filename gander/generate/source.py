@@ -1,0 +1,123 @@
+"""Where the images that are scored come from: a run, or a data set."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from gander.data.images import Images
+from gander.errors import DataError, UsageError
+from gander.generate.load import Sampler
+from gander.metrics.evaluation import Subject
+from gander.metrics.schooling import Labelled
+
+_MANY = 10**9
+
+
+class Source(Protocol):
+    """Gives images that are to be scored against real ones."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def most(self) -> int:
+        """How many images there can be."""
+
+    @property
+    def has_labels(self) -> bool:
+        """Tell whether images come with the classes of the real ones."""
+
+    def subject(self, n: int, seed: int) -> Subject:
+        """Give n images, with labels where there are some."""
+
+    def labelled(self, labels: npt.NDArray[np.int64], seed: int) -> Labelled:
+        """Give images of these classes (N,), or as many as there are, with their labels."""
+
+
+class RunSource:
+    """What a run's generator makes: its classes in turn.
+
+    Args:
+        name: of the run.
+        sampler: its generator.
+        shape: (channels, size, size) of its images.
+        reals: what they are scored against.
+    Raises: DataError where these have another shape.
+    """
+
+    most = _MANY
+
+    def __init__(self, name: str, sampler: Sampler, shape: tuple[int, int, int], reals: Images) -> None:
+        _check_shape(name, shape, reals)
+        self.name = name
+        self.has_labels = sampler.conditional and sampler.classes == reals.classes
+        self._sampler = sampler
+
+    def subject(self, n: int, seed: int) -> Subject:
+        """Give n images, and the classes that were asked for."""
+        labels = torch.arange(n) % max(self._sampler.generator.num_classes, 1)
+        pixels = self._sampler.images(self._sampler.draw(n, seed), labels).numpy()
+        return Subject(self.name, pixels, labels if self.has_labels else None, "averaged weights")
+
+    def labelled(self, labels: npt.NDArray[np.int64], seed: int) -> Labelled:
+        """Give an image of each of these classes (N,)."""
+        latents = self._sampler.draw(len(labels), seed)
+        return Labelled(self._sampler.images(latents, torch.from_numpy(labels)).numpy(), labels)
+
+
+class DataSource:
+    """Some images of a data set.
+
+    Args:
+        images: the data set.
+        reals: what they are scored against.
+    Raises: DataError where these have another shape.
+    """
+
+    def __init__(self, images: Images, reals: Images) -> None:
+        _check_shape(images.source, images.pixels.shape[1:], reals)
+        self.name = images.source
+        self.most = len(images)
+        self.has_labels = images.classes == reals.classes != ()
+        self._images = images
+
+    def subject(self, n: int, seed: int) -> Subject:
+        """Give n images, drawn without repetition."""
+        chosen = self._drawn(n, seed)
+        told = self._images.labels
+        labels = torch.from_numpy(told[chosen]) if told is not None and self.has_labels else None
+        return Subject(self.name, self._images.pixels[chosen], labels, "as they are")
+
+    def labelled(self, labels: npt.NDArray[np.int64], seed: int) -> Labelled:
+        """Give as many images as labels, or all there are, in the mix of classes that they have."""
+        chosen = self._drawn(len(labels), seed)
+        assert self._images.labels is not None
+        return Labelled(self._images.pixels[chosen], self._images.labels[chosen])
+
+    def _drawn(self, n: int, seed: int) -> npt.NDArray[np.int64]:
+        return np.sort(np.random.default_rng(seed).permutation(len(self._images))[:n])
+
+
+def check_wishes(source: Source, reals: Images, n: int, use: bool) -> None:
+    """Raise UsageError where a source has too few images, or no labels to learn from."""
+    if n > source.most:
+        raise UsageError(f"-n {n}: {source.name} has {source.most:,} images", hint=f"-n {source.most}")
+    if use and not source.has_labels:
+        raise UsageError(
+            f"--use: {source.name} comes without labels of the classes of {reals.source}, "
+            "and a classifier learns from labels"
+        )
+
+
+def _check_shape(name: str, shape: tuple[int, ...], reals: Images) -> None:
+    wanted = reals.pixels.shape[1:]
+    if tuple(shape) != tuple(wanted):
+        raise DataError(
+            f"{name}: its images are {tuple(shape)} (channels, height, width), and {reals.source} has "
+            f"{tuple(wanted)}"
+        )

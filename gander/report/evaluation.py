@@ -1,0 +1,98 @@
+"""An evaluation on disk: its numbers as JSON, its pictures as PNG, and one page that shows both."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import numpy as np
+from PIL.Image import Image
+
+from gander.data.images import Images
+from gander.data.origins import Pixels
+from gander.generate.sheet import contact_sheet
+from gander.run import made_whole
+
+if TYPE_CHECKING:
+    from gander.metrics.gallery import Gallery
+
+_EACH = 10  # images a row
+_AS_THEY_CAME = {
+    True: "As they came, not chosen; a row is the class that was asked for.",
+    False: "As they came, not chosen; a row is what they are taken for.",
+}
+_PAIRS = (
+    "The images that lie nearest to a training image, by their features, each above that training image. "
+    "Copies would be found here."
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture with what is said of it."""
+
+    name: str  # of the file, without .png
+    title: str
+    caption: str
+    image: Image
+
+
+def draw_gallery(gallery: Gallery, pixels: Pixels, reals: Images) -> list[Picture]:
+    """Draw what was chosen of the scored images (N, C, S, S), and the real ones they lie nearest to."""
+    grid = np.concatenate([np.resize(places, _EACH) for places in gallery.by_class.values()])
+    asked = "the class asked for" if gallery.labelled else "one of its classes"
+    pictures = [
+        _picture("classes", "A row a class", _AS_THEY_CAME[gallery.labelled], pixels[grid], gallery.names),
+        _picture("best", "Best", f"What is most surely {asked}.", pixels[gallery.best]),
+        _picture("worst", "Worst", f"What is least surely {asked}.", pixels[gallery.worst]),
+    ]
+    fakes, nearest = gallery.pairs
+    if len(fakes):
+        starts = range(0, len(fakes), _EACH)
+        rows = [
+            part[start : start + _EACH] for start in starts for part in (pixels[fakes], reals.pixels[nearest])
+        ]
+        names = ("scored", "training") * len(starts)
+        pictures.append(_picture("nearest", "Nearest training images", _PAIRS, np.concatenate(rows), names))
+    return pictures
+
+
+def _picture(name: str, title: str, caption: str, pixels: Pixels, names: Sequence[str] = ()) -> Picture:
+    return Picture(name, title, caption, contact_sheet(pixels, _EACH, row_names=names))
+
+
+def write_evaluation(folder: Path, answer: Mapping[str, Any], pictures: list[Picture]) -> None:
+    """Write `scores.json`, `NAME.png` for each picture, and `page.html`, which needs no other file.
+
+    Args:
+        answer: what `scores.json` is to hold; `docs/scores.md` describes it.
+    Raises: UsageError where the folder is there already, StorageError where it cannot be written.
+    """
+    encoded = {picture.name: _png(picture.image) for picture in pictures}
+    with made_whole(folder) as draft:
+        for name, data in encoded.items():
+            (draft / f"{name}.png").write_bytes(data)
+        (draft / "scores.json").write_text(json.dumps(answer, indent=2) + "\n", "utf-8")
+        sources = {name: base64.b64encode(data).decode() for name, data in encoded.items()}
+        page = _template().render(answer=answer, pictures=pictures, sources=sources)
+        (draft / "page.html").write_text(page, "utf-8")
+
+
+def _png(image: Image) -> bytes:
+    encoded = io.BytesIO()
+    image.save(encoded, format="PNG")
+    return encoded.getvalue()
+
+
+def _template() -> jinja2.Template:
+    text = (resources.files("gander.report") / "evaluation.html").read_text("utf-8")
+    world = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    world.filters["figure"] = lambda value: "" if value is None else f"{value:.4g}"
+    return world.from_string(text)
