@@ -97,7 +97,11 @@ class Run:
 
     def history(self) -> History:
         """Read the log as columns."""
-        return History(read_rows(self.log_file) if self.log_file.exists() else [])
+        return History(read_rows(self.log_file))
+
+    def scores(self) -> History:
+        """Read the scores during training as columns."""
+        return History(read_rows(self.metrics_file))
 
 
 def create_run(path: Path | None, recipe_name: str, recipe_toml: str, env: Mapping[str, Any]) -> Run:

@@ -47,6 +47,7 @@ _PLAIN: dict[str, Any] = {
     "train": {"images": STEPS * BATCH, "batch": BATCH, "g_lr": 0.002, "d_lr": 0.002},
     "every": {"log": 5 * BATCH, "samples": 6 * BATCH, "save": 4 * BATCH},
     "samples": {"rows": 1, "columns": 12},
+    "evaluate": {"every": 0},
     "engine": {
         "device": "cpu",
         "precision": "float32",

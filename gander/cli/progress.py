@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from gander.run import Run
 
+_SCORES = ("fd-judge", "precision", "recall", "label-fidelity")
 _EVERY_SECONDS = 5.0  # at the most, between plain lines
 
 
@@ -70,6 +71,18 @@ class TrainingProgress:
         elif time.monotonic() - self._shown_at >= _EVERY_SECONDS or row["images"] >= self._total:
             self._shown_at = time.monotonic()
             say(f"{row['images']:>11,} / {self._total:,}  {text}")
+
+    def scored(self, row: dict[str, Any], best: bool) -> None:
+        """Show the scores, each with its floor."""
+        if self._quiet:
+            return
+        parts = [f"{name} {row[name]:.4g} ({row[f'{name}/floor']:.4g})" for name in _SCORES if name in row]
+        text = "  ".join(parts) + ("  best so far" if best else "")
+        line = f"{row['images']:>11,} scores  {text}"
+        if self._live is not None:
+            self._live.console.print(line)
+        else:
+            say(line)
 
     def _left(self, images: int) -> str:
         done = images - self._start

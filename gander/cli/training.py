@@ -42,7 +42,8 @@ def _close(run: Run, as_json: bool) -> None:
     from gander.report.curves import draw_curves, terminal_curves
 
     history = run.history()
-    draw_curves(history, run.curves_file, run.name)
+    scores = run.scores()
+    draw_curves(history, run.curves_file, run.name, scores)
     sheets = run.sheets()
     if as_json:
         answer = {
@@ -51,6 +52,7 @@ def _close(run: Run, as_json: bool) -> None:
             "sheet": str(sheets[-1]) if sheets else None,
             "curves": str(run.curves_file),
             "last": {name: history.last(name) for name in history.names},
+            "scores": {name: scores.last(name) for name in scores.names},
         }
         say(json.dumps(answer))
         return
@@ -58,4 +60,7 @@ def _close(run: Run, as_json: bool) -> None:
         say(terminal_curves(history, min(shutil.get_terminal_size().columns, 100)))
     say(f"samples {sheets[-1] if sheets else 'none yet'}")
     say(f"curves  {run.curves_file}")
+    if run.best_file.exists():
+        least, images = min(zip(scores.column("fd-judge"), scores.images, strict=True))
+        say(f"best    {run.best_file}: fd-judge {least:.4g} after {images:,} images")
     say(f"next    gander sample {run.path} --walk")

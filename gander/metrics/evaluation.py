@@ -27,7 +27,9 @@ from gander.metrics.neighbours import Memorisation, memorised_share, precision_r
 from gander.metrics.score import Protocol, Score, around, around_share
 from gander.run import write_whole
 
-_LEAST = 100
+LEAST = 100
+"""Images, below which scores say nothing."""
+
 _PARTS = 4  # in which the fakes are scored again, for the interval
 _NEIGHBOURS = 5
 _SPLITS = 10
@@ -67,8 +69,8 @@ class Reals:
     """
 
     def __init__(self, images: Images, extractor: Extractor, n: int, seed: int = 0, whole: bool = True):
-        if n < _LEAST:
-            raise DataError(f"n = {n}: scores need at least {_LEAST} images", hint="-n 2000")
+        if n < LEAST:
+            raise DataError(f"n = {n}: scores need at least {LEAST} images", hint="-n 2000")
         self.images, self.extractor, self.n, self.seed = images, extractor, n, seed
         compared, against = split_reals(images, n, seed)
         every = np.arange(len(images))

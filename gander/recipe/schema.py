@@ -68,6 +68,17 @@ class Samples(Settings):
     columns: int = Field(default=10, ge=1, le=100)
 
 
+class Evaluate(Settings):
+    """The scores during training, where the data have a judge; the best checkpoint by `fd-judge` is kept.
+
+    They wait for the next time where they would take more than `share` of the time that has passed.
+    """
+
+    every: Images = 10_000
+    n: int = Field(default=2_000, ge=100, le=100_000, description="images, each time of the same latents")
+    share: float = Field(default=0.05, gt=0, le=1, description="of the run's time, at most")
+
+
 class Engine(Settings):
     """What it runs on; `auto` picks what is there, and measures what is fastest the first time.
 
@@ -111,6 +122,7 @@ class Recipe(Settings):
     train: Train
     every: Every = Every()
     samples: Samples = Samples()
+    evaluate: Evaluate = Evaluate()
     engine: Engine = Engine()
 
     @model_validator(mode="after")

@@ -23,7 +23,9 @@ _PANELS = (
     ("score by D", (("score/real", "real", _GREEN), ("score/fake", "fake", _PINK))),
     ("gradient norm", (("grad/d", "D", _BLUE), ("grad/g", "G", _PURPLE))),
 )
-_LOG_SPAN = 30.0  # gradient norms that spread further than this factor get a log axis
+_SCORES = (("fd-judge", (("fd-judge", "generated", _PURPLE), ("fd-judge/floor", "floor", _GREEN))),)
+_MAY_BE_LOG = ("gradient norm", "fd-judge")
+_LOG_SPAN = 30.0  # from which spread on these get a log axis
 _CROWDED = 150  # points from which a line is drawn faint, with its moving median over it
 _FEW = 20  # points below which each counts: no percentile hides one
 _BEYOND = 9.0  # axis lengths; where a value that is off the scale is drawn to, outside the frame
@@ -143,13 +145,16 @@ def _limits(columns: list[Values]) -> tuple[float, float]:
     return least, most
 
 
-def _panels(history: History) -> list[tuple[str, list[_Series]]]:
-    images = np.array(history.images, dtype=np.float64)
+def _panels(history: History, scores: History | None = None) -> list[tuple[str, list[_Series]]]:
     panels = []
-    for title, columns in _PANELS:
-        panel = [_Series(label, ink, images, np.array(history.column(name))) for name, label, ink in columns]
-        if title != "gradient norm" or any(math.isfinite(one.last) for one in panel):
-            panels.append((title, panel))
+    for source, wanted in ((history, _PANELS), (scores or History([]), _SCORES)):
+        images = np.array(source.images, dtype=np.float64)
+        for title, columns in wanted:
+            panel = [
+                _Series(label, ink, images, np.array(source.column(name))) for name, label, ink in columns
+            ]
+            if title not in _MAY_BE_LOG or any(math.isfinite(one.last) for one in panel):
+                panels.append((title, panel))
     return panels
 
 
@@ -158,12 +163,12 @@ _WIDTH, _TOP, _PANEL, _BOTTOM = 1800, 110, 470, 80
 _LEFT, _RIGHT, _HEADER, _DOT = 150, 50, 66, 7
 
 
-def draw_curves(history: History, path: Path, title: str) -> None:
-    """Write losses, scores and, where they are logged, gradient norms over the clock as a PNG.
+def draw_curves(history: History, path: Path, title: str, scores: History | None = None) -> None:
+    """Write losses, scores by D and, where there are some, gradient norms and `fd-judge` as a PNG.
 
     Raises: StorageError where the disk refuses.
     """
-    panels = _panels(history)
+    panels = _panels(history, scores)
     picture = Image.new("RGB", (_WIDTH, _TOP + _PANEL * len(panels) + _BOTTOM), "white")
     _write(picture, (_LEFT, 54), title, 38, _INK)
     clock = _clock_axis(history)
@@ -202,7 +207,7 @@ class _Frame:
         name: str,
     ) -> None:
         self.picture, self.box, self.clock, self.panel, self.name = picture, box, clock, panel, name
-        self.axis = _value_axis(panel, may_be_log=name == "gradient norm")
+        self.axis = _value_axis(panel, may_be_log=name in _MAY_BE_LOG)
         self.width, self.height = box[2] - box[0], box[3] - box[1]
 
     def points(self, series: _Series) -> Values:

@@ -31,16 +31,21 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    run: Run, images: int, tensors: Mapping[str, Tensor], progress: Mapping[str, Any], keep: int
+    run: Run,
+    images: int,
+    tensors: Mapping[str, Tensor],
+    progress: Mapping[str, Any],
+    keep: int,
+    best: int | None = None,
 ) -> Path:
-    """Write a checkpoint, then drop the oldest beyond the `keep` newest.
+    """Write a checkpoint, then drop the oldest beyond the `keep` newest; the one of `best` images stays.
 
     Raises: NumericsError where a tensor is not finite, StorageError where the disk refuses; old ones stay.
     """
     bad = first_bad(tensors)
     if bad:
         raise NumericsError(f"after {images:,} images: {bad} is not finite, so it is not saved")
-    folder = run.checkpoints / f"images-{images:012d}"
+    folder = _folder(run, images)
     contents = {
         _TENSORS: safetensors.torch.save(dict(tensors)),
         _PROGRESS: json.dumps({"format": _FORMAT, **progress}, indent=2).encode() + b"\n",
@@ -60,17 +65,20 @@ def save_checkpoint(
             folder.rename(run.checkpoints / f".replaced-{folder.name}")
         draft.rename(folder)
         sync_folder(run.checkpoints)
-        tidy_checkpoints(run, keep)
+        tidy_checkpoints(run, keep, best)
     except OSError as error:
         shutil.rmtree(draft, ignore_errors=True)
         raise storage_error(error, folder) from None
     return folder
 
 
-def tidy_checkpoints(run: Run, keep: int) -> None:
-    """Drop the oldest beyond the `keep` newest whole checkpoints, and what a killed process has left."""
+def tidy_checkpoints(run: Run, keep: int, best: int | None) -> None:
+    """Drop the oldest beyond the `keep` newest whole checkpoints, and what a killed process has left.
+
+    The one of `best` images stays.
+    """
     _sweep(run)
-    _prune(run, keep)
+    _prune(run, keep, None if best is None else _folder(run, best))
 
 
 def newest_checkpoint(run: Run) -> tuple[Checkpoint | None, list[str]]:
@@ -132,12 +140,17 @@ def _sweep(run: Run) -> None:
         shutil.rmtree(debris, ignore_errors=True)
 
 
-def _prune(run: Run, keep: int) -> None:
+def _folder(run: Run, images: int) -> Path:
+    return run.checkpoints / f"images-{images:012d}"
+
+
+def _prune(run: Run, keep: int, best: Path | None) -> None:
     """Drop what is older than the `keep` newest whole checkpoints; a damaged one does not count as kept."""
     good = 0
     for folder in sorted(run.checkpoints.glob("images-*"), reverse=True):
         if good >= keep:
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder != best:
+                shutil.rmtree(folder, ignore_errors=True)
         elif not isinstance(_contents(folder), str):
             good += 1
 

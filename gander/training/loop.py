@@ -19,8 +19,7 @@ from gander.recipe.read import build_recipe
 from gander.recipe.schema import Recipe
 from gander.recipe.shipped import parse_recipe, recipe_text
 from gander.recipe.write import recipe_toml
-from gander.run import Run, create_run, cut_rows, storage_error, writing
-from gander.training.checkpoint import tidy_checkpoints
+from gander.run import Run, create_run, storage_error, writing
 from gander.training.session import Session, image_shape
 from gander.training.trial import fastest_machine
 
@@ -39,6 +38,9 @@ class Watcher(Protocol):
     def logged(self, row: dict[str, Any]) -> None:
         """Hear a row of the log."""
 
+    def scored(self, row: dict[str, Any], best: bool) -> None:
+        """Hear a row of the scores, and whether none before was better."""
+
 
 class Unwatched:
     """Tell nobody."""
@@ -50,6 +52,9 @@ class Unwatched:
         """Ignore it."""
 
     def logged(self, row: dict[str, Any]) -> None:
+        """Ignore it."""
+
+    def scored(self, row: dict[str, Any], best: bool) -> None:
         """Ignore it."""
 
 
@@ -120,18 +125,19 @@ def _go_on(run: Run, session: Session, watcher: Watcher | None, notes: list[str]
     with _held(run), _signals() as asked:
         try:
             notes = notes + session.restore(run)
+            if session.scorer.note:
+                notes.append(session.scorer.note)
             if rank() == 0:
-                cut_rows(run.log_file, session.log_rows)
-                tidy_checkpoints(run, session.recipe.every.keep)
-                if session.images_done:  # a kill may have come between the checkpoint and this file
-                    session.save_generator(run)
+                session.tidy(run)
                 if not run.reals_file.exists():
                     session.draw_reals(run)
             watching.started(run, session.images_done, session.images_total, notes)
-            for row in session.steps(run):
+            for told in session.steps(run):
                 watching.stepped(session.images_done)
-                if row:
-                    watching.logged(row)
+                if told.row:
+                    watching.logged(told.row)
+                if told.scores:
+                    watching.scored(told.scores, session.scorer.is_best(session.images_done))
                 if _asked_to_stop(asked, session) and not session.finished:
                     session.save(run)
                     number = asked[0] if asked else signal.SIGTERM

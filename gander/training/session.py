@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,12 +17,14 @@ from gander.engine.machine import Machine
 from gander.errors import CheckpointError
 from gander.generate.load import Sampler, build_generator, build_one_generator, save_generator
 from gander.generate.sheet import contact_sheet, save_png
+from gander.history import read_rows
 from gander.nets.blocks import Generator, ImageShape
 from gander.nets.per_class import PerClass
 from gander.recipe.schema import Recipe
-from gander.run import Run, append_row, sync_file
+from gander.run import Run, append_row, cut_rows, sync_file
 from gander.schedule import crossed
-from gander.training.checkpoint import newest_checkpoint, save_checkpoint
+from gander.training.checkpoint import newest_checkpoint, save_checkpoint, tidy_checkpoints
+from gander.training.scoring import Scorer
 from gander.training.state import restore_trainer, trainer_state
 from gander.training.step import Trainer
 
@@ -32,6 +34,13 @@ _SAMPLE_SEED = 20_131  # of the fixed latents, beside the run's own seed
 def image_shape(recipe: Recipe, images: Images) -> ImageShape:
     """Say what the data ask of the recipe's nets."""
     return ImageShape(images.channels, images.size, len(images.classes) if recipe.uses_labels else 0)
+
+
+class Told(NamedTuple):
+    """What one step gave to read."""
+
+    row: dict[str, Any] | None  # of the log
+    scores: dict[str, Any] | None
 
 
 class Session:
@@ -48,6 +57,7 @@ class Session:
         self.lengths = [recipe.steps_for(len(part), len(self.parts)) for part in self.parts]
         self.images_total = sum(self.lengths) * recipe.shown_per_step
         self.log_rows = 0
+        self.scorer = Scorer(recipe, images, machine.device)
         self.done: list[Generator] = []  # the averages of the stages that ended
         self._seconds_before = 0.0
         self._begin(0)
@@ -72,8 +82,8 @@ class Session:
         last = self.stage == len(self.parts) - 1
         return last and self.trainer.clock.steps >= self.lengths[self.stage]
 
-    def steps(self, run: Run) -> Iterator[dict[str, Any] | None]:
-        """Train to the end; give the row after each step that logged one, None after the others."""
+    def steps(self, run: Run) -> Iterator[Told]:
+        """Train to the end; give what there is to read after each step."""
         self._began = self._last_time = time.monotonic()
         self._last_images = self.images_done
         every = self.recipe.every
@@ -85,23 +95,21 @@ class Session:
             row = self._log(run) if stage_over or crossed(every.log, before, now) else None
             if self.finished or crossed(every.samples, before, now):
                 self._draw_samples(run)
+            scores = self._score(run, before, now)
             if stage_over and not self.finished:
                 self.done.append(self.trainer.average.cpu())
                 self._begin(self.stage + 1)
-            if self.finished or stage_over or crossed(every.save, before, now):
+            due = self.finished or stage_over or crossed(every.save, before, now)
+            if due or (scores and self.scorer.is_best(now)):
                 self.save(run)
-            yield row
+            yield Told(row, scores)
 
     def _log(self, run: Run) -> dict[str, Any]:
         self.trainer.guard.settle()
         now = time.monotonic()
         speed = (self.images_done - self._last_images) / max(now - self._last_time, 1e-9)
         self._last_time, self._last_images = now, self.images_done
-        row: dict[str, Any] = {
-            "images": self.images_done,
-            "step": sum(self.lengths[: self.stage]) + self.trainer.clock.steps,
-            "seconds": round(self._seconds_before + now - self._began, 3),
-        }
+        row: dict[str, Any] = self._where(now)
         if len(self.parts) > 1:
             row["class"] = self.images.classes[self.stage]
         row |= {name: float(f"{mean:.7g}") for name, mean in self.trainer.stats.means().items()}
@@ -109,6 +117,26 @@ class Session:
         if rank() == 0:
             append_row(run.log_file, row)
         self.log_rows += 1
+        return row
+
+    def _where(self, now: float) -> dict[str, Any]:
+        return {
+            "images": self.images_done,
+            "step": sum(self.lengths[: self.stage]) + self.trainer.clock.steps,
+            "seconds": round(self._seconds_before + now - self._began, 3),
+        }
+
+    def _score(self, run: Run, before: int, now: int) -> dict[str, Any] | None:
+        """Score the whole generator where that is due; of one GAN a class it is whole at the end only."""
+        if rank() != 0 or (len(self.parts) > 1 and not self.finished):
+            return None
+        where = self._where(time.monotonic())
+        if not self.scorer.due(before, now, self.finished, where["seconds"]):
+            return None
+        self.trainer.guard.settle()
+        row = self.scorer.score(Sampler(self._whole(), self.recipe.latents, self.images.classes), where)
+        append_row(run.metrics_file, row)
+        self._last_time += row["took"]  # the speed is that of training
         return row
 
     def save(self, run: Run) -> None:
@@ -123,15 +151,32 @@ class Session:
             "images": self.trainer.clock.images,
             "steps": self.trainer.clock.steps,
             "log_rows": self.log_rows,
+            "metrics_rows": self.scorer.rows,
         }
         if rank() == 0:
             sync_file(run.log_file)  # a checkpoint counts the rows before it
-            save_checkpoint(run, self.images_done, tensors, progress, self.recipe.every.keep)
-            self.save_generator(run)
+            sync_file(run.metrics_file)
+            keep = self.recipe.every.keep
+            save_checkpoint(run, self.images_done, tensors, progress, keep, self.scorer.best)
+            self._save_generator(run)
 
-    def save_generator(self, run: Run) -> None:
-        """Write the averaged generator's file."""
-        save_generator(run.generator_file, self.recipe, self.shape, self.images.classes, self._whole())
+    def _save_generator(self, run: Run) -> None:
+        """Write the averaged generator's file; where no score was better, that of the best, too."""
+        files = [run.generator_file]
+        if self.scorer.is_best(self.images_done):
+            files.append(run.best_file)
+        for file in files:
+            save_generator(file, self.recipe, self.shape, self.images.classes, self._whole())
+
+    def tidy(self, run: Run) -> None:
+        """Make the directory what it was when the state was saved that was taken up."""
+        cut_rows(run.log_file, self.log_rows)
+        cut_rows(run.metrics_file, self.scorer.rows)
+        tidy_checkpoints(run, self.recipe.every.keep, self.scorer.best)
+        if self.scorer.best is None:
+            run.best_file.unlink(missing_ok=True)
+        if self.images_done:  # a kill may have come between the checkpoint and this file
+            self._save_generator(run)
 
     def restore(self, run: Run) -> list[str]:
         """Take up the newest whole checkpoint, if there is one; say which damaged ones were passed over."""
@@ -144,6 +189,7 @@ class Session:
         self._begin(progress["stage"])
         restore_trainer(self.trainer, tensors, progress["images"], progress["steps"])
         self.log_rows = progress["log_rows"]
+        self.scorer.restore(read_rows(run.metrics_file)[: progress["metrics_rows"]])
         rows = run.history().column("seconds")[: self.log_rows]
         self._seconds_before = rows[-1] if rows else 0.0
         return skipped

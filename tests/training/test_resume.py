@@ -82,7 +82,7 @@ TENSORS = (
     *("g", "d", "average", "g_optimiser", "d_optimiser"),
     *("stats", "random.global", "random.latents", "penalty.lecam"),
 )
-PROGRESS = ("stage", "images", "steps", "log_rows")
+PROGRESS = ("stage", "images", "steps", "log_rows", "metrics_rows")
 
 
 def rewritten(run, tensors, progress):

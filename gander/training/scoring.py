@@ -1,0 +1,115 @@
+"""Scores during training: the quick protocol, within a share of the run's time."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from gander.data.images import Images
+from gander.errors import DataError
+from gander.generate.load import Sampler
+from gander.metrics.evaluation import LEAST, Reals, Subject, evaluate
+from gander.metrics.judge import Judge, find_judge
+from gander.recipe.schema import Recipe
+from gander.schedule import crossed
+
+_SEED = 70_607  # of the latents, beside the run's own seed
+_PROBE = 100  # images, looked at to learn how fast that goes
+_FIRST = 4  # looks at n images the first time: two sets of real ones, the fakes, and as much for the rest
+
+
+class Scorer:
+    """Scores the averaged generator now and then; nothing of it touches the training.
+
+    Args:
+        recipe: says how often, how many images, and which share of the time.
+        images: the real ones.
+        device: where the judge works.
+    """
+
+    def __init__(self, recipe: Recipe, images: Images, device: torch.device) -> None:
+        self.wanted = recipe.evaluate
+        self.seed = recipe.seed + _SEED
+        self.images = images
+        self.n = min(self.wanted.n, len(images) // 2)
+        self.spent = 0.0  # seconds
+        self.best: int | None = None  # images, at the best score
+        self._least = math.inf
+        self.rows = 0
+        self.note = ""
+        self._judge: Judge | None = None
+        self._reals: Reals | None = None
+        self._cost = math.nan  # seconds that the next one is thought to take
+        if not self.wanted.every:
+            return
+        try:
+            if self.n < LEAST:
+                raise DataError(f"{len(images)} images are too few")
+            self._judge = find_judge(images, str(device))
+        except DataError as error:
+            hint = f"; {error.hint} makes one" if error.hint else ""
+            self.note = f"no scores during training: {error.problems[0]}{hint}"
+
+    def restore(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Take up what was scored before."""
+        self.rows = len(rows)
+        self.spent = sum(row["took"] for row in rows)
+        self.best, self._least = None, math.inf
+        for row in rows:
+            self._compare(row)
+
+    def due(self, before: int, now: int, finished: bool, seconds: float) -> bool:
+        """Tell whether to score after this step, `seconds` into the run."""
+        if self._judge is None or not (finished or crossed(self.wanted.every, before, now)):
+            return False
+        return self._fits(self._judge, seconds)
+
+    def _fits(self, judge: Judge, seconds: float) -> bool:
+        if math.isnan(self._cost):
+            began = time.monotonic()
+            judge.look(self.images.pixels[:_PROBE])
+            self._cost = _FIRST * self.n / _PROBE * (time.monotonic() - began)
+            self.spent += time.monotonic() - began
+        return self.spent + self._cost <= self.wanted.share * seconds
+
+    def score(self, sampler: Sampler, where: Mapping[str, Any]) -> dict[str, Any]:
+        """Score fixed latents; give the row for metrics.jsonl, which begins with `where`."""
+        assert self._judge is not None
+        began = time.monotonic()
+        first = self._reals is None
+        if self._reals is None:
+            self._reals = Reals(self.images, self._judge, self.n, self.seed, whole=False)
+        labels = torch.arange(self.n) % max(sampler.generator.num_classes, 1)
+        pixels = sampler.images(sampler.draw(self.n, self.seed), labels).numpy()
+        subject = Subject("", pixels, labels if sampler.conditional else None, "averaged weights")
+        found = evaluate(subject, self._reals)
+        took = time.monotonic() - began
+        self.spent += took
+        self._cost = took / 2 if first else took  # real images are looked at once
+        row = {**where, "took": round(took, 3)}
+        for score in found.scores:
+            row[score.name] = _rounded(score.value)
+            if score.floor is not None:
+                row[f"{score.name}/floor"] = _rounded(score.floor)
+        row["protocol"] = asdict(found.scores[0].protocol)
+        self.rows += 1
+        self._compare(row)
+        return row
+
+    def is_best(self, images: int) -> bool:
+        """Tell whether the best score is that of this moment."""
+        return self.best == images
+
+    def _compare(self, row: Mapping[str, Any]) -> None:
+        if row["fd-judge"] < self._least:
+            self.best, self._least = row["images"], row["fd-judge"]
+
+
+def _rounded(value: float) -> float:
+    """Leave the digits away that depend on where in memory an array lies."""
+    return float(f"{value:.6g}")

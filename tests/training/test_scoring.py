@@ -1,0 +1,144 @@
+"""Scores during training: what they cost, what they keep, and what they leave alone."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from gander.data.images import open_images
+from gander.engine.machine import Machine
+from gander.generate.load import load
+from gander.metrics.judge import Record, judge_file, save_judge
+from gander.metrics.schooling import Pupil, Schooling, lessons
+from gander.run import Run
+from gander.training.checkpoint import newest_checkpoint
+from gander.training.loop import resume, train
+from gander.training.scoring import Scorer
+from tests.tiny import BATCH, Notes, contents, stopped_run, tiny
+
+ALWAYS = {"evaluate": {"every": 2 * BATCH, "n": 100, "share": 1.0}}
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def folder(tmp_path_factory):
+    """Data of dark and light images, and their judge."""
+    folder = tmp_path_factory.mktemp("scored")
+    labels = np.arange(400) % 2
+    pixels = np.random.default_rng(0).integers(0, 90, (400, 8, 8, 3)) + labels[:, None, None, None] * 120
+    np.savez(folder / "data.npz", images=pixels.astype(np.uint8), labels=labels, classes=["dark", "light"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GANDER_CACHE", str(folder / "cache"))
+        images = open_images(str(folder / "data.npz"))
+        schooling = Schooling(epochs=2, batch=50, width=8, shift=0)
+        pupil = Pupil(lessons(images)[0], 2, schooling, Machine(CPU))
+        while not pupil.finished:
+            pupil.learn(lambda share: None)
+        record = Record("data", images.digest, images.classes, 3, 8, 8, 1.0, 40, 2, 0, "a command", "2.0")
+        save_judge(judge_file(images), pupil.net, record)
+        yield folder
+
+
+def always_fit(patch):
+    """Let scores fit into their share of the time: which do must not depend on this machine."""
+    patch.setattr(Scorer, "_fits", lambda scorer, judge, seconds: True)
+
+
+@pytest.fixture
+def ample(monkeypatch):
+    always_fit(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def scored(folder):
+    with pytest.MonkeyPatch.context() as patch:
+        always_fit(patch)
+        return train(tiny(folder, "projection", ALWAYS), folder / "run")
+
+
+def rows_of(run):
+    rows = [json.loads(line) for line in run.metrics_file.read_text().splitlines()]
+    return [{name: row[name] for name in row if name not in ("seconds", "took")} for row in rows]
+
+
+def test_scores_come_at_their_interval_with_floor_and_protocol(scored):
+    rows = rows_of(scored)
+    assert [row["images"] for row in rows] == [2 * BATCH * count for count in range(1, 7)]
+    assert {"fd-judge", "kd-judge", "precision", "coverage", "label-fidelity/floor"} < {*rows[0]}
+    assert {row["fd-judge/floor"] for row in rows} == {rows[0]["fd-judge/floor"]}
+    assert rows[0]["protocol"]["n_fake"] == 100
+    assert {row["fd-judge"] for row in rows} != {rows[0]["fd-judge"]}
+
+
+def test_nothing_of_the_training_depends_on_them(scored, folder):
+    quiet = train(tiny(folder, "projection", {"evaluate.every": 0}), folder / "quiet")
+    ours, theirs = contents(scored), contents(quiet)
+    for name in (*scored.sheets(), "log", "checkpoints/images-000000000096/state.safetensors"):
+        name = str(name.relative_to(scored.path)) if name != "log" and not isinstance(name, str) else name
+        assert ours[name] == theirs[name], name
+    assert not quiet.metrics_file.exists()
+
+
+def test_the_best_is_kept_beside_the_newest_checkpoints(scored):
+    best = min(rows_of(scored), key=lambda row: row["fd-judge"])["images"]
+    kept = {f"images-{images:012d}" for images in (best, 64, 96)}
+    assert kept == {*os.listdir(scored.checkpoints)}
+    last = load(scored).generator.state_dict()
+    weights = load(scored.best_file).generator.state_dict()
+    assert best < 64, "the case tells best from newest"
+    assert any(not torch.equal(weights[name], last[name]) for name in weights)
+
+
+@pytest.mark.parametrize("steps", [3, 7, 11])
+def test_a_run_stopped_and_resumed_has_the_same_scores_and_best(steps, ample, scored, folder, tmp_path):
+    run = stopped_run(tiny(folder, "projection", ALWAYS), tmp_path / "run", steps)
+    resume(run)
+    assert rows_of(run) == rows_of(scored)
+    assert contents(run) == contents(scored)
+    assert run.best_file.read_bytes() == scored.best_file.read_bytes()
+    best = min(rows_of(run), key=lambda row: row["fd-judge"])["images"]
+    assert f"images-{best:012d}" in os.listdir(run.checkpoints)
+
+
+def test_scores_after_the_checkpoint_are_made_again(ample, scored, folder, tmp_path):
+    run = stopped_run(tiny(folder, "projection", ALWAYS), tmp_path / "run", 5)
+    saved, _ = newest_checkpoint(run)
+    with run.metrics_file.open("a") as file:
+        file.write(json.dumps(rows_of(scored)[0] | {"images": 41, "fd-judge": 0.0}) + "\n")
+    assert saved.progress["metrics_rows"] == 2
+    resume(run)
+    assert rows_of(run) == rows_of(scored)
+
+
+def test_they_wait_until_they_fit_into_their_share_of_the_time(folder):
+    recipe = tiny(folder, patch={"evaluate": {"every": 10, "n": 100, "share": 0.05}})
+    scorer = Scorer(recipe, open_images(str(folder / "data.npz")), CPU)
+    scorer.spent, scorer._cost = 4.0, 2.0
+    assert not scorer.due(95, 105, finished=False, seconds=119)
+    assert scorer.due(95, 105, finished=False, seconds=121)
+    assert not scorer.due(101, 109, finished=False, seconds=121)
+    assert scorer.due(101, 109, finished=True, seconds=121)
+
+
+def test_the_first_is_foreseen_to_be_dear(folder):
+    scorer = Scorer(tiny(folder, patch={"evaluate": {"n": 200}}), open_images(str(folder / "data.npz")), CPU)
+    assert not scorer.due(0, 20_000, finished=False, seconds=1e-3)
+    assert scorer.due(0, 20_000, finished=False, seconds=1e3)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"), [("other", "these data have no judge yet; gander judge"), ("few", "are too few")]
+)
+def test_data_that_cannot_be_scored_are_told_of_and_trained_on(data, told, tmp_path):
+    count = 64 if data == "few" else 300
+    images = np.random.default_rng(1).integers(0, 256, (count, 8, 8, 3), np.uint8)
+    np.savez(tmp_path / "data.npz", images=images, labels=np.arange(count) % 2)
+    heard = Notes()
+    run = train(tiny(tmp_path, patch={"evaluate.every": 1}), tmp_path / "run", heard)
+    assert isinstance(run, Run)
+    assert told in heard.notes[-1]
+    assert not run.metrics_file.exists()
