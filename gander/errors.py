@@ -105,6 +105,11 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
     return close[0] if close else None
 
 
+def first_line(error: BaseException) -> str:
+    """Give what an error of somebody else's says, in one line."""
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+
+
 def did_you_mean(word: str, names: Iterable[str]) -> str:
     """Write '; did you mean "name"?', or nothing where no name is near."""
     match = nearest(word, names)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gander.chance import alone
 from gander.data.batches import to_uint8
-from gander.errors import CheckpointError, GanderError, UsageError, did_you_mean
+from gander.errors import CheckpointError, GanderError, UsageError, did_you_mean, first_line
 from gander.nets.blocks import Generator, ImageShape
 from gander.nets.per_class import PerClass
 from gander.recipe.read import build_recipe
@@ -103,8 +103,8 @@ def _load_file(path: Path) -> Sampler:
         generator = build_generator(recipe, image, len(classes))
         generator.load_state_dict(tensors)
     except (GanderError, SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path}: is not a generator that can be read: {reason}") from None
+        told = f"{path}: is not a generator that can be read: {first_line(error)}"
+        raise CheckpointError(told) from None
     return Sampler(generator.eval(), recipe.latents, classes)
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gander.errors import DataError, UsageError
+from gander.errors import DataError, UsageError, first_line
 from gander.metrics.extractor import Names, Opinion
 
 OFFICIAL = "6726825d"
@@ -80,7 +80,7 @@ def load_inception(weights: Path, device: str = "cpu") -> Inception:
         from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
     except (ImportError, RuntimeError) as error:  # a torchvision of another build raises the latter
         raise UsageError(
-            f"--inception: torch-fidelity cannot be used: {error}",
+            f"--inception: torch-fidelity cannot be used: {first_line(error)}",
             hint="pip install torch-fidelity, with a torchvision that matches torch",
         ) from None
     path = None if str(weights) == DOWNLOAD else weights
@@ -92,7 +92,7 @@ def load_inception(weights: Path, device: str = "cpu") -> Inception:
         digest = hashlib.sha256(kept.read_bytes()).hexdigest()
     except (OSError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise DataError(
-            f"--inception {weights}: these weights cannot be read: {str(error).splitlines()[0]}",
+            f"--inception {weights}: these weights cannot be read: {first_line(error)}",
             hint="the file of torch-fidelity's release v0.2.0, weights-inception-2015-12-05-6726825d.pth",
         ) from None
     net = net.to(device)

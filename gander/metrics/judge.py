@@ -20,7 +20,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from gander.data.images import Images
 from gander.data.store import cache_folder
-from gander.errors import DataError
+from gander.errors import DataError, first_line
 from gander.metrics.extractor import Names, Opinion
 from gander.run import write_whole
 
@@ -211,6 +211,7 @@ def load_judge(path: Path, device: str = "cpu") -> Judge:
         net.load_state_dict(safetensors.torch.load_file(path))
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise DataError(
-            f"{path}: is not a judge that can be read: {error}", hint=f"rm {path}, then gander judge DATA"
+            f"{path}: is not a judge that can be read: {first_line(error)}",
+            hint=f"rm {path}, then gander judge DATA",
         ) from None
     return Judge(net, record, hashlib.sha256(path.read_bytes()).hexdigest(), device)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import sys
 
 import numpy as np
 import pytest
@@ -18,6 +21,7 @@ def folder(tmp_path_factory):
     labels = np.arange(400) % 2
     pixels = np.random.default_rng(0).integers(0, 90, (400, 8, 8, 3)) + labels[:, None, None, None] * 120
     np.savez(folder / "data.npz", images=pixels.astype(np.uint8), labels=labels, classes=["dark", "light"])
+    np.savez(folder / "plain.npz", images=pixels.astype(np.uint8))
     train(tiny(folder, "projection"), folder / "run")
     return folder
 
@@ -36,10 +40,10 @@ def test_data_without_a_judge_are_told_how_to_get_one(gander, folder):
 
 
 def test_a_judge_is_trained_and_says_how_good_it_is(gander, folder):
-    said = gander("judge", folder / "data.npz", "--epochs", 6).out
-    assert "6 / 6" in said
-    answer = json.loads(gander("judge", folder / "data.npz", "--epochs", 6, "--json").out)
-    assert (answer["held_out"], answer["epochs"], answer["classes"]) == (40, 6, ["dark", "light"])
+    said = gander("judge", folder / "data.npz", "--epochs", 4).out
+    assert "4 / 4" in said
+    answer = json.loads(gander("judge", folder / "data.npz", "--epochs", 4, "--json").out)
+    assert (answer["held_out"], answer["epochs"], answer["classes"]) == (40, 4, ["dark", "light"])
     assert answer["command"].startswith("gander judge ")
     assert answer["accuracy"] > 0.9
 
@@ -51,6 +55,41 @@ def test_a_run_is_scored_against_its_own_data(gander, folder):
     assert scores["fd-judge"]["value"] > scores["fd-judge"]["floor"]
     assert scores["fd-judge"]["protocol"]["n_fake"] == 200
     assert scores["fd-judge"]["protocol"]["weights"] == "averaged weights"
+
+
+def test_a_folder_holds_numbers_pictures_and_a_page_that_needs_nothing_else(gander, folder, tmp_path):
+    said = gander("evaluate", folder / "run", "-n", 200, "--to", tmp_path / "out").out
+    assert f"page    {tmp_path / 'out' / 'page.html'}" in said
+    pictures = {"classes.png", "best.png", "worst.png", "nearest.png"}
+    assert {*os.listdir(tmp_path / "out")} == {"scores.json", "page.html"} | pictures
+    told = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert sum(map(sum, told["confusion"])) == 200
+    assert told["protocol"]["n_real"] == 200
+    page = (tmp_path / "out" / "page.html").read_text()
+    assert page.count("data:image/png;base64,") == 4
+    assert not re.findall(r"(?:src|href)=\"(?!data:)", page)
+    for score in told["scores"]:
+        assert f"<td>{score['name']}</td>" in page
+
+
+def test_evaluations_of_a_run_stand_beside_each_other(gander, folder):
+    before = len([*folder.glob("run/evaluation-*")])
+    for count in (1, 2):
+        gander("evaluate", folder / "run", "-n", 100)
+        assert len([*folder.glob("run/evaluation-*")]) == before + count
+
+
+def test_use_is_measured_in_both_directions(gander, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("gander.metrics.use._QUICK_LOOKS", 2000)
+    words = ("evaluate", folder / "run", "-n", 100, "--use", "--quick", "--to", tmp_path / "out")
+    said = gander(*words).out
+    assert "learning from generated images: 6 of 6" in said
+    assert "learning from real images: 6 of 6" in said
+    use = json.loads((tmp_path / "out" / "scores.json").read_text())["use"]
+    assert use["from_real"] > 0.9
+    assert 0 <= use["from_these"] <= 1
+    assert [row["name"] for row in use["classes"]] == ["dark", "light"]
+    assert "learned from real, tested on these" in (tmp_path / "out" / "page.html").read_text()
 
 
 def test_data_are_scored_against_named_data_in_a_table_with_a_floor(gander, folder):
@@ -68,13 +107,16 @@ def test_data_are_scored_against_named_data_in_a_table_with_a_floor(gander, fold
         (["evaluate", "{run}", "-n", "50"], 3, "n = 50: scores need at least 100 images"),
         (["evaluate", "{data}", "--against", "{data}", "-n", "401"], 2, "data.npz has 400 images"),
         (["evaluate", "{run}", "--against", "shapes"], 3, "its images are (3, 8, 8)"),
+        (["evaluate", "{plain}", "--against", "{data}", "--use"], 2, "comes without labels of the classes"),
         (["evaluate", "{run}", "--quick"], 2, "--quick: shortens --use, which is not asked for"),
         (["evaluate", "{run}", "--to", "{data}"], 2, "is already there, and nothing is overwritten"),
         (["evaluate", "{run}", "--inception", "none.pth"], 2, "torch-fidelity cannot be used"),
         (["judge", "no-such-data"], 3, "no-such-data"),
     ],
 )
-def test_mistakes_are_told(gander, folder, words, code, told):
-    answer = gander(*(word.format(data=folder / "data.npz", run=folder / "run") for word in words))
+def test_mistakes_are_told(gander, folder, words, code, told, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch_fidelity", None)
+    places = {"data": folder / "data.npz", "run": folder / "run", "plain": folder / "plain.npz"}
+    answer = gander(*(word.format(**places) for word in words))
     assert answer.code == code
     assert told in answer.err

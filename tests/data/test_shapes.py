@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 
 from gander.data.images import open_images
-from gander.data.shapes import CLASSES, COLOURS, PAINTS, draw_shapes, read_shapes
+from gander.data.shapes import CLASSES, COLOURS, FITS, PAINTS, draw_shapes, fit_shapes, read_shapes
 
 
 def test_the_drawing_is_the_same_on_every_machine():
@@ -23,6 +23,15 @@ def test_every_factor_is_read_back_exactly():
     read = read_shapes(pixels)
     for name in drawn._fields:
         assert np.array_equal(getattr(read, name), getattr(drawn, name)), name
+
+
+def test_every_drawn_image_fits_its_template_and_nothing_else_does():
+    pixels, _ = draw_shapes(2000, 5)
+    assert fit_shapes(pixels)[1].min() >= FITS
+    noise = np.random.default_rng(0).integers(0, 256, (200, 3, 32, 32), np.uint8)
+    mixed = np.random.default_rng(0).permuted(pixels[:200].reshape(200, 3, -1), axis=2).reshape(-1, 3, 32, 32)
+    for strange in (noise, mixed, np.zeros_like(noise)):
+        assert fit_shapes(strange)[1].max() < 0.3
 
 
 def test_factors_are_read_back_through_noise():

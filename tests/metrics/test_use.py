@@ -1,0 +1,113 @@
+"""A classifier that learned from generated images: good images teach, wrong labels do not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from gander.data.images import Images
+from gander.engine.machine import Machine
+from gander.errors import UsageError
+from gander.metrics import use
+from gander.metrics.schooling import Labelled, lessons
+from gander.metrics.use import measure_use, real_lesson
+
+CPU = Machine(torch.device("cpu"), threads=1)
+
+
+def stripes(count, seed):
+    """Images of three classes: lying, standing and checked stripes in noise."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % 3
+    wave = (np.arange(12) // 2 % 2)[:, None] + np.zeros((12, 12), int)
+    kinds = np.stack([wave, wave.T, wave ^ wave.T]) * 120
+    pixels = kinds[labels][:, None] + rng.integers(0, 100, (count, 3, 12, 12))
+    return Images(pixels.astype(np.uint8), labels, ("lying", "standing", "checked"), "f", "stripes", "d")
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    monkeypatch.setattr(use, "_LOOKS", 2400)
+    monkeypatch.setattr(use, "_QUICK_LOOKS", 800)
+    monkeypatch.setattr(use, "_WIDTH", 8)
+
+
+def used(make, quick=False):
+    return measure_use(make, stripes(400, 1), CPU, quick, 0, lambda text: None)
+
+
+def fresh(labels, seed):
+    made = stripes(3 * len(labels), 2)
+    places = [np.flatnonzero(made.labels == label)[turn] for turn, label in enumerate(labels)]
+    return Labelled(made.pixels[places], labels)
+
+
+def shuffled(labels, seed):
+    return Labelled(fresh(labels, seed).pixels, np.random.default_rng(0).permutation(labels))
+
+
+def without_checked(labels, seed):
+    return fresh(np.where(labels == 2, 0, labels), seed)
+
+
+def test_images_as_good_as_real_teach_as_well():
+    found = used(fresh)
+    assert (found.from_these, found.from_real, found.on_these) == (1.0, 1.0, 1.0)
+    assert found.each_from_these.tolist() == [1.0] * 3
+    assert found.interval[0] > 0.85
+    assert found.protocol["n_test"] == 40 - 1  # a tenth of 134, 133 and 133
+    assert found.protocol["n_lesson"] == 400 - 39
+
+
+def test_shuffled_labels_teach_nothing_and_are_not_what_they_say():
+    found = used(shuffled)
+    assert found.from_these < 0.7
+    assert abs(found.on_these - 1 / 3) < 0.1
+    assert found.from_real == 1.0
+
+
+def test_a_class_that_is_missing_is_never_named_and_has_no_share_of_its_own():
+    found = used(without_checked)
+    assert found.each_from_these[2] == 0
+    assert found.from_these == pytest.approx(2 / 3, abs=0.02)
+    assert np.isnan(found.each_on_these[2])
+    assert [row["on_these"] for row in found.row()["classes"]] == [1.0, 1.0, None]
+
+
+def test_fewer_images_are_compared_with_as_few_real_ones(monkeypatch):
+    sizes = []
+    taught = use._taught
+    monkeypatch.setattr(
+        use, "_taught", lambda lesson, *rest: sizes.append(len(lesson.labels)) or taught(lesson, *rest)
+    )
+    used(lambda labels, seed: fresh(labels[:120], seed), quick=True)
+    assert sizes == [120, 120]
+
+
+def test_images_of_one_class_are_refused():
+    with pytest.raises(UsageError, match="these images are of one"):
+        used(lambda labels, seed: fresh(labels * 0, seed))
+
+
+def test_test_images_are_held_out_where_no_exact_ones_are_published():
+    lesson, test, told = real_lesson(stripes(400, 1))
+    for ours, theirs in zip((lesson, test), lessons(stripes(400, 1)), strict=True):
+        assert np.array_equal(ours.pixels, theirs.pixels)
+    assert "held-out" in told
+
+
+@pytest.mark.slow
+def test_official_test_images_are_used_where_they_are_exact(shared, monkeypatch):
+    from gander.data.images import open_images
+    from gander.data.names import MNIST
+
+    folder = str(shared / "data" / "mnist")
+    monkeypatch.setattr(
+        use, "open_images", lambda source, size, split: open_images(source, folder, size, split)
+    )
+    reals = replace(open_images("mnist", folder), source=MNIST.name)
+    lesson, test, told = real_lesson(reals)
+    assert (len(lesson.labels), len(test.labels), told) == (60_000, 10_000, "official test images")
