@@ -110,14 +110,11 @@ def _folder(run: Run | None, subject: str, to: Path | None) -> Path:
 
 def _reals(run: Run | None, against: str | None) -> Images:
     from gander.data.images import open_images
+    from gander.generate.source import real_images
 
     if against is not None or run is None:
         return open_images(against or "")
-    from gander.recipe.read import build_recipe
-    from gander.recipe.shipped import parse_recipe, recipe_text
-
-    data = build_recipe(parse_recipe(recipe_text(str(run.recipe_file)), str(run.recipe_file))).data
-    return open_images(data.source, data.path, data.size)
+    return real_images(run)
 
 
 def _extractor(weights: Path | None, images: Images, device: str) -> Extractor:

@@ -177,6 +177,57 @@ def evaluate(
 
 
 @app.command()
+def generate(
+    run: Annotated[str, _RUN],
+    n: Annotated[int, typer.Option("-n", help="How many images.", show_default=False)],
+    to: Annotated[
+        Path,
+        typer.Option("--to", help="A new folder, or a file whose name gives the format.", show_default=False),
+    ],
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="parquet, csv, csv.gz, csv.zst, npz, folder, zip (StyleGAN, EDM) or tar (WebDataset).",
+            show_default="by the name, or parquet",
+        ),
+    ] = None,
+    classes: Annotated[
+        list[str] | None, typer.Option("--class", help="Only this class; may be repeated.")
+    ] = None,
+    like: Annotated[
+        str | None, typer.Option("--like", metavar="DATA", help="Copy the class counts of these data.")
+    ] = None,
+    label_with: Annotated[
+        str | None, typer.Option("--label-with", help="judge: it names the class of each image.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**62, help="Of the latents.")] = 0,
+    truncation: Annotated[
+        float | None, typer.Option("--truncation", help="Latents within so many standard deviations.")
+    ] = None,
+    keep: Annotated[
+        float, typer.Option("--keep", help="Share of each class that looks most like it, to the judge.")
+    ] = 1.0,
+    no_copies: Annotated[
+        bool, typer.Option("--no-copies", help="Drop near-copies of training images.")
+    ] = False,
+    no_duplicates: Annotated[
+        bool, typer.Option("--no-duplicates", help="Drop near-duplicates of each other.")
+    ] = False,
+    license: Annotated[str, typer.Option("--license", help="For the data card.", show_default="other")] = "",
+    json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Write a labelled data set of fresh images, with a card. Interrupted, the same command goes on."""
+    from gander.cli.generating import generate_verb
+    from gander.generate.produce import Wishes
+    from gander.generate.sieve import Rules
+
+    rules = Rules(keep, no_copies, no_duplicates)
+    wishes = Wishes(n, to, format, tuple(classes or ()), like, label_with, seed, truncation, rules, license)
+    generate_verb(run, wishes, json)
+
+
+@app.command()
 def bench(
     recipes: Annotated[
         list[str] | None,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from gander.data.origins import Contents, Entry, Origin, damaged, unreadable
+from gander.data.origins import Contents, Entry, Origin, about_files, damaged, told_classes, unreadable
 from gander.errors import DataError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
@@ -31,6 +31,7 @@ def folder_origin(folder: Path, split: str) -> Origin | None:
     Returns: None where there is no image.
     Raises: DataError where there are splits, but not the one that is asked for.
     """
+    about = about_files(folder / "any")
     groups = _folders(folder)
     names = [group.name for group in groups]
     if names and SPLITS.issuperset(names):
@@ -38,6 +39,9 @@ def folder_origin(folder: Path, split: str) -> Origin | None:
             raise DataError(f'{folder}: no folder of the split "{split}"; there is: {", ".join(names)}')
         folder = folder / split
         groups = _folders(folder)
+    order = told_classes(about)
+    if {*order} == {group.name for group in groups}:
+        groups.sort(key=lambda group: order.index(group.name))
     loose = [path for path in sorted(folder.iterdir()) if _is_image(path.name)]
     sorted_in = [path for group in groups for path in sorted(group.iterdir()) if _is_image(path.name)]
     files = (*loose, *sorted_in)
@@ -77,6 +81,7 @@ def _read_zip(path: Path) -> Contents:
         members = {member.filename: member for member in archive.infolist()}
         about = json.loads(_extract(archive, members[LABELS])) if LABELS in members else {}
         labels = {str(name): label for name, label in about.get("labels") or ()}
+        classes = tuple(str(name) for name in about.get("classes") or ()) if labels else ()
     names = sorted(name for name in members if _is_image(name))
 
     def entries() -> Iterator[Entry]:
@@ -85,7 +90,7 @@ def _read_zip(path: Path) -> Contents:
         for name in sorted(labels.keys() - members.keys()):
             yield unreadable(name, f"has a label in {LABELS}, but is not in the archive")
 
-    return Contents(entries(), bool(labels), (), len(names))
+    return Contents(entries(), bool(labels), classes, len(names))
 
 
 def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +19,8 @@ Pixels = npt.NDArray[np.uint8]
 
 Image = bytes | Pixels | Callable[[], bytes]
 """An encoded file, pixels (H, W) or (H, W, C), or what reads an encoded file when it is called."""
+
+_ABOUT = "dataset.json"
 
 SHOWN = 20
 """Problems that an error lists before it only counts."""
@@ -74,6 +78,21 @@ class Origin:
     files: tuple[Path, ...]
     kind: str
     read: Callable[[], Contents]
+
+
+def about_files(file: Path) -> tuple[Path, ...]:
+    """Find what a data set says of itself: beside its file, a folder up, or under the file's name."""
+    folder, stem = file.parent, re.split(r"-\d{5}-of-|\.", file.name)[0]
+    places = (folder / _ABOUT, folder.parent / _ABOUT, folder / f"{stem}.{_ABOUT}")
+    return tuple(place for place in places if place.is_file())
+
+
+def told_classes(about: Iterable[Path]) -> tuple[str, ...]:
+    """Read the class names that a data set gives of itself; () where it gives none."""
+    for path in about:
+        with damaged(path):
+            return tuple(str(name) for name in json.loads(path.read_text("utf-8")).get("classes") or ())
+    return ()
 
 
 def unreadable(file: str, reason: str, index: int | None = None) -> Entry:

@@ -8,11 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gander.data.images import Images
+from gander.data.images import Images, open_images
 from gander.errors import DataError, UsageError
 from gander.generate.load import Sampler
 from gander.metrics.evaluation import Subject
 from gander.metrics.schooling import Labelled
+from gander.recipe.read import build_recipe
+from gander.recipe.shipped import parse_recipe, recipe_text
+from gander.run import Run
 
 _MANY = 10**9
 
@@ -101,6 +104,12 @@ class DataSource:
 
     def _drawn(self, n: int, seed: int) -> npt.NDArray[np.int64]:
         return np.sort(np.random.default_rng(seed).permutation(len(self._images))[:n])
+
+
+def real_images(run: Run) -> Images:
+    """Open the data that a run was trained on."""
+    data = build_recipe(parse_recipe(recipe_text(str(run.recipe_file)), str(run.recipe_file))).data
+    return open_images(data.source, data.path, data.size)
 
 
 def check_wishes(source: Source, reals: Images, n: int, use: bool) -> None:

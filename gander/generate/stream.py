@@ -1,0 +1,79 @@
+"""Generated images by number: each depends on the run, the seed, its class and its number alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from gander.data.origins import Pixels
+from gander.errors import UsageError
+from gander.generate.load import Sampler
+from gander.techniques.latents import Normal, Truncated
+
+BLOCK = 256
+"""Images a forward pass: always as many, for the same row of another batch may differ in its last bits."""
+
+Indices = npt.NDArray[np.int64]
+
+
+class Stream:
+    """An endless row of images.
+
+    Args:
+        sampler: the generator.
+        seed: of the latents.
+        labels: (N,) the class of each image; None where the generator knows none. Beyond the last, class 0.
+    """
+
+    def __init__(self, sampler: Sampler, seed: int, labels: Indices | None) -> None:
+        self.sampler = sampler
+        self.seed = seed
+        self.labels = labels
+
+    def at(self, places: Indices) -> Iterator[tuple[Indices, Pixels]]:
+        """Give the images at ascending places, block by block: their positions in `places`, and pixels."""
+        blocks = places // BLOCK
+        for block in np.unique(blocks):
+            chosen = np.flatnonzero(blocks == block)
+            yield chosen, self._block(int(block))[places[chosen] - block * BLOCK]
+
+    def _block(self, block: int) -> Pixels:
+        seed = int(np.random.SeedSequence([self.seed, block]).generate_state(2, np.uint64)[0] >> 1)
+        labels = None
+        if self.labels is not None:
+            own = self.labels[block * BLOCK : (block + 1) * BLOCK]
+            labels = torch.from_numpy(np.pad(own, (0, BLOCK - len(own))))
+        return self.sampler.images(self.sampler.draw(BLOCK, seed), labels).numpy()
+
+
+def truncated(sampler: Sampler, limit: float | None) -> Sampler:
+    """Draw latents within `limit` standard deviations; UsageError where the run's are not normal."""
+    if limit is None:
+        return sampler
+    if not isinstance(sampler.latents, Normal | Truncated):
+        raise UsageError(f"--truncation {limit:g}: this run's latents are not normal")
+    if not 0 < limit <= 10:
+        raise UsageError(f"--truncation {limit:g}: more than 0 and at most 10 standard deviations are wanted")
+    return replace(sampler, latents=Truncated(dim=sampler.latents.dim, limit=limit))
+
+
+def spread(counts: Sequence[int]) -> Indices:
+    """Give labels (N,), so many of each class, each class spread evenly over the whole."""
+    labels = np.repeat(np.arange(len(counts)), counts)
+    places = np.concatenate([(np.arange(count) + 0.5) / max(count, 1) for count in counts])
+    return labels[np.argsort(places, kind="stable")]
+
+
+def shares(weights: Sequence[int], n: int) -> list[int]:
+    """Divide n in proportion to weights, by the largest remainders, the earlier class first."""
+    exact = [weight * n / sum(weights) for weight in weights]
+    counts = [int(value) for value in exact]
+    for label in sorted(range(len(weights)), key=lambda label: counts[label] - exact[label])[
+        : n - sum(counts)
+    ]:
+        counts[label] += 1
+    return counts
