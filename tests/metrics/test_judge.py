@@ -111,6 +111,17 @@ def test_shifts_and_mirrors_move_whole_images_and_nothing_else():
     assert {one.numpy().tobytes() for one in changed} == possible
 
 
+def test_cuts_are_grey_squares_anywhere():
+    pupil = pupil_of(stripes(), Schooling(width=8, shift=0, cut=3))
+    image = torch.zeros(200, 3, 12, 12, dtype=torch.uint8)
+    cut = pupil._changed(image, torch.Generator().manual_seed(0))
+    assert set(cut.unique().tolist()) == {0, 128}
+    assert (cut == cut[:, :1]).all(), "all colours alike"
+    painted = (cut[:, 0] == 128).sum((1, 2))
+    assert set(painted.tolist()) == {4, 6, 9}  # at a corner, at an edge, inside
+    assert ((cut[:, 0] == 128).any(0)).all()
+
+
 def test_a_file_gives_the_same_opinions_to_half_precision(taught, tmp_path):
     images, path = stripes(), tmp_path / "judge.safetensors"
     save_judge(path, taught.net, record_of(images))

@@ -1,0 +1,318 @@
+"""Generated data sets: every format is read back to the bit, whatever happened on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from contextlib import suppress
+
+import numpy as np
+import pytest
+import torch
+
+from gander.data.images import open_images
+from gander.errors import StorageError, UsageError
+from gander.generate import dataset
+from gander.generate.load import load
+from gander.generate.produce import Producer, Wishes
+from gander.generate.stream import BLOCK, Stream, shares, spread, truncated
+from gander.generate.writers import FORMATS
+from gander.training.loop import train
+from tests.tiny import command, finish, start, tiny
+
+N = 5 * BLOCK // 2  # two parts and a bit, of a block each
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A run with classes, and one without."""
+    made = {}
+    for kind, flavour in (("classes", "projection"), ("plain", "plain"), ("per class", "per class")):
+        folder = tmp_path_factory.mktemp("runs")
+        made[kind] = train(tiny(folder, flavour), folder / "run")
+    return made
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch):
+    monkeypatch.setattr(dataset, "PART", BLOCK)
+
+
+def produced(run, to, **wishes):
+    return Producer(run, Wishes(n=wishes.pop("n", N), to=to, **wishes)).produce(lambda count: None)
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def expected(run, n=N, seed=0):
+    sampler = load(run)
+    labels = np.arange(n) % 2 if sampler.conditional else None
+    stream = Stream(sampler, seed, labels)
+    return np.concatenate([pixels for _, pixels in stream.at(np.arange(n))]), labels
+
+
+@pytest.mark.parametrize("kind", ["classes", "plain"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_is_read_back_to_the_bit(name, kind, runs, tmp_path):
+    run = runs[kind]
+    made = produced(run, tmp_path / "out", format=name)
+    pixels, labels = expected(run)
+    read = open_images(str(tmp_path / "out"))
+    if name == "folder" and labels is not None:  # class by class
+        order = np.argsort(labels, kind="stable")
+        pixels, labels = pixels[order], labels[order]
+    assert np.array_equal(read.pixels, pixels)
+    if labels is None:
+        assert read.labels is None
+    else:
+        assert np.array_equal(read.labels, labels)
+        assert read.classes == ("circle", "square")
+    assert all(file.exists() for file in made.files)
+    assert len(made.files) == (3 if name in ("parquet", "tar") else 1)
+    assert not (tmp_path / "out.unfinished").exists()
+
+
+@pytest.mark.parametrize("name", ["csv.gz", "npz", "zip", "parquet"])
+def test_a_file_is_what_its_name_says_with_its_card_beside_it(name, runs, tmp_path):
+    produced(runs["classes"], tmp_path / f"mine.{name}", n=100)
+    names = {f"mine.{name}", "mine.README.md", "mine.dataset.json", "mine.recipe.toml", "mine.sheet.png"}
+    assert {*os.listdir(tmp_path)} == names
+    read = open_images(str(tmp_path / f"mine.{name}"))
+    assert np.array_equal(read.pixels, expected(runs["classes"], 100)[0])
+    assert read.classes == ("circle", "square")
+
+
+def test_grey_images_keep_one_channel(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (64, 8, 8), np.uint8)
+    np.savez(tmp_path / "data.npz", images=images, labels=np.arange(64) % 2)
+    run = train(tiny(tmp_path), tmp_path / "run")
+    for name in FORMATS:
+        produced(run, tmp_path / f"out-{name}", format=name, n=20)
+        assert open_images(str(tmp_path / f"out-{name}")).pixels.shape == (20, 1, 8, 8)
+
+
+def test_large_sets_are_cut_into_files_that_are_read_as_one(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(dataset, "LARGEST", BLOCK * 210)
+    for name in ("csv", "npz", "zip"):
+        made = produced(runs["classes"], tmp_path / f"out-{name}", format=name)
+        assert len(made.files) > 1
+        read = open_images(str(tmp_path / f"out-{name}"))
+        assert np.array_equal(read.pixels, expected(runs["classes"])[0])
+
+
+def test_an_image_depends_on_its_number_alone(runs):
+    few, many = (expected(runs["classes"], n)[0] for n in (100, 1000))
+    assert np.array_equal(few, many[:100])
+    stream = Stream(load(runs["classes"]), 0, np.arange(1000) % 2)
+    places = np.array([3, 255, 256, 700, 999])
+    picked = np.concatenate([pixels for _, pixels in stream.at(places)])
+    assert np.array_equal(picked, many[places])
+    assert not np.array_equal(few, expected(runs["classes"], 100, seed=1)[0])
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_do_not_matter(threads, runs):
+    before = torch.get_num_threads()
+    wanted = expected(runs["classes"], 600)[0]
+    torch.set_num_threads(threads)
+    try:
+        assert np.array_equal(expected(runs["classes"], 600)[0], wanted)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_the_latents_are_those_of_the_recipe(runs, monkeypatch):
+    sampler = load(runs["classes"])
+    drawn = []
+    kept = type(sampler.latents).__call__
+    monkeypatch.setattr(
+        type(sampler.latents), "__call__", lambda self, n, rng: drawn.append(kept(self, n, rng)) or drawn[-1]
+    )
+    [*Stream(sampler, 0, np.zeros(1, int)).at(np.arange(1))]
+    [*Stream(truncated(sampler, 0.5), 0, np.zeros(1, int)).at(np.arange(1))]
+    assert drawn[0].shape == (BLOCK, 4)
+    assert drawn[0].abs().max() > 1
+    assert len(drawn) == 1  # cut-off latents are another kind
+
+
+def test_classes_are_balanced_and_spread_over_the_whole():
+    assert shares([1, 1, 1], 10) == [4, 3, 3]
+    assert shares([5, 0, 2], 7) == [5, 0, 2]
+    assert spread([2, 2, 2]).tolist() == [0, 1, 2, 0, 1, 2]
+    labels = spread([900, 100])
+    assert np.bincount(labels).tolist() == [900, 100]
+    assert np.abs(np.cumsum(labels) / np.arange(1, 1001) - 0.1)[100:].max() < 0.02
+
+
+def test_some_classes_can_be_asked_for(runs, tmp_path):
+    made = produced(runs["classes"], tmp_path / "out", classes=("square",), n=30)
+    assert set(open_images(str(tmp_path / "out")).labels) == {1}
+    assert made.told["counts"] == {"square": 30}
+
+
+def test_class_counts_can_be_copied(runs, tmp_path):
+    labels = np.array([0] * 30 + [1] * 10)
+    images = np.zeros((40, 8, 8, 3), np.uint8)
+    np.savez(tmp_path / "like.npz", images=images, labels=labels, classes=["circle", "square"])
+    made = produced(runs["classes"], tmp_path / "out", like=str(tmp_path / "like.npz"), n=100)
+    assert made.told["counts"] == {"circle": 75, "square": 25}
+
+
+def test_one_gan_a_class_behaves_as_one(runs, tmp_path):
+    made = produced(runs["per class"], tmp_path / "out", n=40)
+    assert made.told["counts"] == {"circle": 20, "square": 20}
+
+
+def test_the_card_says_how_it_was_made_and_how_to_load_it(runs, tmp_path):
+    produced(runs["classes"], tmp_path / "out", license="cc0-1.0", truncation=1.5, n=20)
+    card = (tmp_path / "out" / "README.md").read_text()
+    told = json.loads((tmp_path / "out" / "dataset.json").read_text())
+    facts = [
+        "license: cc0-1.0",
+        told["generator"],
+        "1.5 standard deviations",
+        "| circle | 10 |",
+        "no judge yet",
+    ]
+    assert [fact for fact in facts if fact not in card] == []
+    assert (tmp_path / "out" / "recipe.toml").read_bytes() == runs["classes"].recipe_file.read_bytes()
+    assert (tmp_path / "out" / "sheet.png").stat().st_size > 100
+
+
+def words_for(run, to, name):
+    return ("generate", str(run.path), "-n", str(N), "--to", str(to), "--format", name)
+
+
+def small(*words):
+    """The command line, with parts of a block each."""
+    dataset.PART = BLOCK
+    command(*words)
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.slow)])
+def test_kills_at_random_moments_leave_no_trace(kills, runs, tmp_path):
+    rng, landed, rounds = random.Random(kills), 0, 0
+    while landed < kills:
+        name = (*FORMATS,)[rounds % len(FORMATS)]
+        to = tmp_path / "out"
+        whole = tmp_path / f"whole-{name}" / "out"
+        if not whole.exists():
+            whole.parent.mkdir()
+            assert finish(start(small, *words_for(runs["classes"], to, name))) == 0
+            to.rename(whole)
+        for _ in range(4):
+            process = start(small, *words_for(runs["classes"], to, name))
+            time.sleep(rng.uniform(0, 0.6))
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            landed += finish(process) == -signal.SIGKILL
+        code = finish(start(small, *words_for(runs["classes"], to, name)))
+        assert code == 0 or (code == 2 and to.exists())  # a kill may come after the last step
+        assert contents(to) == contents(whole)
+        assert {path.name for path in tmp_path.glob("out*")} == {"out"}
+        shutil.rmtree(to)
+        rounds += 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["parquet", "npz"])
+def test_two_processes_make_the_bytes_of_one(name, runs, tmp_path):
+    to = tmp_path / "out"
+    words = words_for(runs["classes"], to, name)
+    assert finish(start(small, *words)) == 0
+    alone = contents(to)
+    shutil.rmtree(to)
+    world = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    world |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    both = [start(small, *words, RANK=str(rank), LOCAL_RANK=str(rank), **world) for rank in range(2)]
+    assert [finish(process) for process in both] == [0, 0]
+    assert contents(to) == alone
+
+
+def free_port():
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return str(free.getsockname()[1])
+
+
+def test_another_order_does_not_go_on_with_an_unfinished_set(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(dataset.Draft, "finish", lambda self, card: [])
+    produced(runs["classes"], tmp_path / "out")
+    with pytest.raises(UsageError, match="unfinished data set that was ordered otherwise"):
+        produced(runs["classes"], tmp_path / "out", seed=1)
+
+
+def test_a_disk_that_is_too_small_is_refused_before_the_first_byte(runs, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    with pytest.raises(StorageError, match="are needed there, and 0 MB are free"):
+        produced(runs["classes"], tmp_path / "out")
+    assert not [*tmp_path.glob("out*")]
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_disk_that_fills_up_keeps_whole_parts_only_and_goes_on_with_more_room(
+    runs, tiny_disk, tmp_path, monkeypatch
+):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(StorageError, match="2 of 3 parts are there, whole") as told:
+        produced(runs["classes"], tiny_disk / "out", format="csv")
+    assert "the same command again goes on" in str(told.value)
+    parts = [path.name for path in (tiny_disk / "out.unfinished" / "parts").iterdir()]
+    assert sorted(parts) == ["part-000000.csv", "part-000001.csv"]
+    subprocess.run(["mount", "-o", "remount,size=20m", str(tiny_disk)], check=True)
+    produced(runs["classes"], tiny_disk / "out", format="csv")
+    produced(runs["classes"], tmp_path / "out", format="csv")
+    assert contents(tiny_disk / "out") == contents(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("wishes", "told"),
+    [
+        ({"n": 0}, "-n 0: at least 1 image"),
+        ({"classes": ("sqare",)}, 'class "sqare".*did you mean'),
+        ({"format": "parqet"}, '--format "parqet".*did you mean'),
+        ({"to": "taken"}, "is already there, and nothing is overwritten"),
+        ({"to": "mine.csv", "format": "npz"}, "is named like csv, and --format says npz"),
+        ({"label_with": "me"}, "only the judge can"),
+        ({"truncation": -1.0}, "--truncation -1"),
+        ({"kind": "plain", "classes": ("square",)}, "knows no classes"),
+        ({"kind": "plain", "like": "shapes"}, "knows no classes"),
+        ({"like": "shapes"}, "has a class triangle, and this generator"),
+    ],
+)
+def test_mistakes_are_told_before_any_work(wishes, told, runs, tmp_path):
+    (tmp_path / "taken").mkdir()
+    run = runs[wishes.pop("kind", "classes")]
+    to = tmp_path / wishes.pop("to", "out")
+    with pytest.raises(UsageError, match=f"(?s){told}"):
+        produced(run, to, **wishes)
+    assert {*os.listdir(tmp_path)} == {"taken"}
+
+
+def test_another_seed_makes_other_images(runs, tmp_path):
+    for seed in (0, 1):
+        produced(runs["classes"], tmp_path / f"out-{seed}", seed=seed, n=20, format="npz")
+    one, other = (open_images(str(tmp_path / f"out-{seed}")) for seed in (0, 1))
+    assert one.digest != other.digest
