@@ -21,7 +21,7 @@ def sample_verb(
     name: str, n: int, classes: tuple[str, ...], walk: bool, seed: int, to: Path | None, as_json: bool
 ) -> None:
     """Draw fresh images or walks of a run."""
-    from gander.generate.sample import sample
+    from gander.generate.sample import animate, sample, save_animation
     from gander.generate.sample import walk as draw_walk
     from gander.generate.sheet import save_png
 
@@ -29,12 +29,16 @@ def sample_verb(
     path = to or _free(run.path / "samples", f"{'walk' if walk else 'sample'}-seed{seed}")
     if path.exists():
         raise UsageError(f'--to "{path}": is already there, and nothing is overwritten')
-    if path.suffix != ".png":
-        raise UsageError(f'--to "{path}": the picture is a PNG; give a name that ends in .png')
+    moves = path.suffix in (".gif", ".webp")
+    if path.suffix != ".png" and not (moves and walk):
+        raise UsageError(f'--to "{path}": give a name that ends in .png; with --walk, .gif and .webp move')
     if not path.parent.is_dir():
         raise UsageError(f'--to "{path}": there is no folder {path.parent}', hint=f"mkdir -p {path.parent}")
     rows = 8 if n == 100 else n
-    save_png(draw_walk(run, rows, classes, seed) if walk else sample(run, n, classes, seed), path)
+    if moves:
+        save_animation(animate(run, rows, classes, seed), path)
+    else:
+        save_png(draw_walk(run, rows, classes, seed) if walk else sample(run, n, classes, seed), path)
     if as_json:
         say(json.dumps({"run": str(run.path), "picture": str(path), "seed": seed}))
     else:

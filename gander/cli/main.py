@@ -228,6 +228,20 @@ def generate(
 
 
 @app.command()
+def export(
+    run: Annotated[str, _RUN],
+    to: Annotated[
+        Path, typer.Option("--to", help="A new .onnx, or .safetensors with a .json.", show_default=False)
+    ],
+    json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Write a run's generator for other programs, and check it beside torch."""
+    from gander.cli.exporting import export_verb
+
+    export_verb(run, to, json)
+
+
+@app.command()
 def bench(
     recipes: Annotated[
         list[str] | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from gander.errors import UsageError
 from gander.generate.load import Sampler, load
 from gander.generate.sheet import contact_sheet
-from gander.run import Run
+from gander.run import Run, storage_error, write_whole
 
 _MOST = 10_000
 
@@ -47,7 +48,42 @@ def walk(
 
     Raises: UsageError where a class does not fit, CheckpointError where the run holds no generator.
     """
-    sampler = load(run)
+    sampler, latents, named = _walks(load(run), rows, classes, seed, steps)
+    labels = torch.tensor(named).repeat_interleave(steps) if sampler.conditional else None
+    names = tuple(sampler.classes[label] for label in named)
+    return _sheet(sampler, latents.flatten(0, 1), labels, steps, names)
+
+
+def animate(
+    run: str | Path | Run, rows: int = 8, classes: tuple[str, ...] = (), seed: int = 0, steps: int = 24
+) -> list[Image.Image]:
+    """Draw latent walks as the frames of an animation that comes back to where it began.
+
+    Each frame holds all walks side by side, a class each where there are classes; raises as `walk` does.
+    """
+    sampler, latents, named = _walks(load(run), rows, classes, seed, steps)
+    labels = torch.tensor(named) if sampler.conditional else None
+    columns = max(1, round(len(latents) ** 0.5))
+    frames = [_sheet(sampler, latents[:, step], labels, columns, ()) for step in range(steps)]
+    return frames + frames[-2:0:-1]
+
+
+def save_animation(frames: list[Image.Image], path: Path) -> None:
+    """Write frames as an endless .gif or .webp, 12 a second; StorageError where the disk refuses."""
+    encoded = io.BytesIO()
+    kind = path.suffix.removeprefix(".").upper()
+    exact = {"lossless": True} if kind == "WEBP" else {}
+    frames[0].save(encoded, kind, save_all=True, append_images=frames[1:], duration=83, loop=0, **exact)
+    try:
+        write_whole(path, encoded.getvalue())
+    except OSError as error:
+        raise storage_error(error, path) from None
+
+
+def _walks(
+    sampler: Sampler, rows: int, classes: tuple[str, ...], seed: int, steps: int
+) -> tuple[Sampler, Tensor, list[int]]:
+    """Give the latents (rows, steps, Z) of walks, and the class of each, if there are classes."""
     named = [sampler.label(name) for name in classes]
     if sampler.conditional:
         named = named or [*range(sampler.generator.num_classes)]
@@ -56,9 +92,7 @@ def walk(
         raise UsageError(f"n = {rows}: a sheet takes 1 to {_MOST // steps} walks", hint="-n 8")
     ends = sampler.draw(2 * rows, seed).view(2, rows, -1)
     latents = torch.stack([slerp(ends[0], ends[1], step / (steps - 1)) for step in range(steps)], 1)
-    labels = torch.tensor(named).repeat_interleave(steps) if sampler.conditional else None
-    names = tuple(sampler.classes[label] for label in named)
-    return _sheet(sampler, latents.flatten(0, 1), labels, steps, names)
+    return sampler, latents, named
 
 
 def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:

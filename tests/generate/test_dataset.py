@@ -8,20 +8,27 @@ import random
 import shutil
 import signal
 import subprocess
+import tarfile
 import time
 from contextlib import suppress
 
 import numpy as np
+import pyarrow.csv as csv
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from gander.data.images import open_images
+from gander.engine.machine import Machine
 from gander.errors import StorageError, UsageError
 from gander.generate import dataset
 from gander.generate.load import load
 from gander.generate.produce import Producer, Wishes
+from gander.generate.sieve import Rules
 from gander.generate.stream import BLOCK, Stream, shares, spread, truncated
 from gander.generate.writers import FORMATS
+from gander.metrics.judge import Record, find_judge, judge_file, save_judge
+from gander.metrics.schooling import Pupil, Schooling, lessons
 from gander.training.loop import train
 from tests.tiny import command, finish, start, tiny
 
@@ -316,3 +323,65 @@ def test_another_seed_makes_other_images(runs, tmp_path):
         produced(runs["classes"], tmp_path / f"out-{seed}", seed=seed, n=20, format="npz")
     one, other = (open_images(str(tmp_path / f"out-{seed}")) for seed in (0, 1))
     assert one.digest != other.digest
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory):
+    """Dark and light images with their judge, and two runs on them: one with classes, one without."""
+    folder = tmp_path_factory.mktemp("judged")
+    labels = np.arange(400) % 2
+    pixels = np.random.default_rng(0).integers(0, 90, (400, 8, 8, 3)) + labels[:, None, None, None] * 120
+    np.savez(folder / "data.npz", images=pixels.astype(np.uint8), labels=labels, classes=["dark", "light"])
+    images = open_images(str(folder / "data.npz"))
+    schooling = Schooling(epochs=2, batch=50, width=8, shift=0)
+    pupil = Pupil(lessons(images)[0], 2, schooling, Machine(torch.device("cpu")))
+    while not pupil.finished:
+        pupil.learn(lambda share: None)
+    record = Record("data", images.digest, images.classes, 3, 8, 8, 1.0, 40, 2, 0, "a command", "2.0")
+    save_judge(judge_file(images), pupil.net, record)
+    return [train(tiny(folder, flavour), folder / flavour) for flavour in ("projection", "plain")]
+
+
+@pytest.mark.parametrize("name", ["parquet", "csv", "npz", "tar"])
+def test_the_judge_can_name_the_classes_and_its_confidence_is_kept(name, judged, tmp_path):
+    made = produced(judged[1], tmp_path / "out", label_with="judge", format=name, n=300)
+    read = open_images(str(tmp_path / "out"))
+    seen = find_judge(open_images(str(judged[1].path.parent / "data.npz"))).look(read.pixels)
+    assert np.array_equal(read.labels, seen.probabilities.argmax(1).numpy())
+    assert read.classes == ("dark", "light")
+    confidence = confidences(name, made.files)
+    np.testing.assert_allclose(confidence, seen.probabilities.amax(1).numpy(), rtol=1e-4)
+
+
+def confidences(name, files):
+    if name == "parquet":
+        return pq.read_table(files[0].parent)["confidence"].to_numpy()
+    if name == "csv":
+        return csv.read_csv(files[0])["confidence"].to_numpy()
+    if name == "npz":
+        return np.load(files[0])["confidence"]
+    found = []
+    for file in files:
+        with tarfile.open(file) as archive:
+            members = [member for member in archive if member.name.endswith(".json")]
+            found += [json.load(archive.extractfile(member))["confidence"] for member in members]
+    return np.array(found)
+
+
+def test_filters_and_scores_are_told_in_the_card(judged, tmp_path):
+    made = produced(judged[0], tmp_path / "out", n=150, rules=Rules(keep=0.75))
+    assert made.told["candidates"] == 200
+    assert made.told["dropped"] == {"least like their class, to the judge": 50}
+    assert made.told["counts"] == {"dark": 75, "light": 75}
+    assert made.told["scores"][0]["protocol"]["n_fake"] == 150
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "200 images were made, and 150 kept" in card
+    assert "| fd-judge |" in card
+    plain = produced(judged[0], tmp_path / "plain", n=200)
+    fidelity = {score["name"]: score["value"] for score in made.told["scores"]}["label-fidelity"]
+    assert fidelity >= {score["name"]: score["value"] for score in plain.told["scores"]}["label-fidelity"]
+
+
+def test_labels_of_a_run_with_classes_are_its_own(judged, tmp_path):
+    with pytest.raises(UsageError, match="this run's images have the classes"):
+        produced(judged[0], tmp_path / "out", label_with="judge")

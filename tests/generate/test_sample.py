@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from gander.errors import UsageError
 from gander.generate import sample as sample_module
 from gander.generate.load import load
-from gander.generate.sample import sample, slerp, walk
+from gander.generate.sample import animate, sample, save_animation, slerp, walk
 from gander.training.loop import train
 from tests.tiny import tiny
 
@@ -100,3 +101,16 @@ def test_a_class_is_asked_of_a_generator_that_knows_it(trained):
             draw(trained["projection"], classes=("sqare",))
         with pytest.raises(UsageError, match="knows no classes"):
             draw(trained["plain"], classes=("square",))
+
+
+@pytest.mark.parametrize("kind", ["gif", "webp"])
+def test_an_animated_walk_comes_back_to_where_it_began(kind, trained, tmp_path):
+    frames = animate(trained["projection"], seed=5, steps=6)
+    assert len(frames) == 10  # there and back, neither end twice
+    assert all(frames[-step].tobytes() == frames[step].tobytes() for step in range(1, 5))
+    save_animation(frames, tmp_path / f"walk.{kind}")
+    with Image.open(tmp_path / f"walk.{kind}") as picture:
+        assert (picture.n_frames, picture.info["loop"]) == (10, 0)
+        assert picture.size == frames[0].size
+        if kind == "webp":
+            assert picture.convert("RGB").tobytes() == frames[0].convert("RGB").tobytes()
