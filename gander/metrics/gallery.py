@@ -20,7 +20,7 @@ class Gallery(NamedTuple):
     best: Indices  # most surely of their class, by the judge
     worst: Indices
     pairs: tuple[Indices, Indices]  # images nearest to training images, and these
-    by_class: dict[int, Indices]  # the first of each class
+    by_class: dict[int, Indices]  # the first ten of each class that has ten
     names: tuple[str, ...]  # of these classes
     labelled: bool  # whether they were asked for
 
@@ -49,5 +49,6 @@ def choose_gallery(found: Evaluation, subject: Subject, reals: Reals) -> Gallery
 
 
 def _by_class(labels: Tensor) -> dict[int, Indices]:
-    present = sorted({*labels.tolist()})[:_MOST_CLASSES]
-    return {label: (labels == label).nonzero()[:_EACH, 0].numpy() for label in present}
+    places = {label: (labels == label).nonzero()[:_EACH, 0].numpy() for label in sorted({*labels.tolist()})}
+    whole = [(label, found) for label, found in places.items() if len(found) == _EACH]
+    return dict(whole[:_MOST_CLASSES])

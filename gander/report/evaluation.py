@@ -46,10 +46,13 @@ class Picture:
 
 def draw_gallery(gallery: Gallery, pixels: Pixels, reals: Images) -> list[Picture]:
     """Draw what was chosen of the scored images (N, C, S, S), and the real ones they lie nearest to."""
-    grid = np.concatenate([np.resize(places, _EACH) for places in gallery.by_class.values()])
     asked = "the class asked for" if gallery.labelled else "one of its classes"
-    pictures = [
-        _picture("classes", "A row a class", _AS_THEY_CAME[gallery.labelled], pixels[grid], gallery.names),
+    pictures = []
+    if gallery.by_class:
+        grid = np.concatenate([*gallery.by_class.values()])
+        told = _AS_THEY_CAME[gallery.labelled]
+        pictures.append(_picture("classes", "A row a class", told, pixels[grid], gallery.names))
+    pictures += [
         _picture("best", "Best", f"What is most surely {asked}.", pixels[gallery.best]),
         _picture("worst", "Worst", f"What is least surely {asked}.", pixels[gallery.worst]),
     ]

@@ -1,0 +1,88 @@
+"""On real photographs, with the shipped judge, the scores say what a person would."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageFilter
+
+from gander.data.images import Images, open_images
+from gander.metrics.evaluation import Reals, Subject, evaluate
+from gander.metrics.judge import find_judge, held_out
+
+pytestmark = pytest.mark.slow
+N = 1_000
+
+
+@pytest.fixture(scope="module")
+def judge(shared):
+    return find_judge(open_images("cifar10", str(shared / "data" / "cifar10")))
+
+
+@pytest.fixture(scope="module")
+def photographs(shared):
+    """Six thousand of them, and a thousand others that no judge has learned from."""
+    every = open_images("cifar10", str(shared / "data" / "cifar10"))
+    aside = held_out(every)[:N]
+    rest = np.setdiff1d(np.arange(len(every)), aside)[:6_000]
+    known = Images(every.pixels[rest], every.labels[rest], every.classes, "known", "cifar10", "known")
+    return known, every.pixels[aside], every.labels[aside]
+
+
+@pytest.fixture(scope="module")
+def reals(photographs, judge):
+    return Reals(photographs[0], judge, N)
+
+
+def scored(reals, pixels, labels=None):
+    told = None if labels is None else torch.from_numpy(labels)
+    found = evaluate(Subject("made", pixels, told, "as they are"), reals)
+    return {score.name: score for score in found.scores}
+
+
+def blurred(pixels, radius):
+    pictures = (Image.fromarray(image.transpose(1, 2, 0)) for image in pixels)
+    soft = [np.asarray(picture.filter(ImageFilter.GaussianBlur(radius))) for picture in pictures]
+    return np.stack(soft).transpose(0, 3, 1, 2)
+
+
+def test_real_is_nearer_than_a_light_blur_a_light_than_a_heavy_one_and_that_than_noise(reals, photographs):
+    _, fresh, _ = photographs
+    noise = np.random.default_rng(0).integers(0, 256, fresh.shape, np.uint8)
+    tables = [scored(reals, pixels) for pixels in (fresh, blurred(fresh, 0.6), blurred(fresh, 1.5), noise)]
+    for name in ("fd-judge", "kd-judge"):
+        values = [table[name] for table in tables]
+        for near, far in pairwise(values):
+            assert near.high < far.low, (name, near, far)
+    assert tables[0]["kd-judge"].verdict == "not told from real images"
+    assert tables[0]["memorised"].verdict == "no sign of copies"
+
+
+def test_dropped_classes_lower_recall_and_coverage_and_hardly_precision(reals, photographs):
+    known, fresh, _ = photographs
+    whole = scored(reals, fresh)
+    few = np.flatnonzero(known.labels < 3)[-N:]  # airplanes, automobiles and birds alone
+    some = scored(reals, known.pixels[few])
+    assert some["recall"].value < whole["recall"].value - 0.2
+    assert some["coverage"].value < whole["coverage"].value - 0.2
+    assert some["precision"].value > whole["precision"].value - 0.1
+
+
+def test_copies_among_fresh_photographs_are_called_out(reals, photographs):
+    known, fresh, _ = photographs
+    copies = known.pixels[reals.memory.learned[:60]]
+    found = evaluate(Subject("made", np.concatenate([fresh[60:], copies]), None, "-"), reals)
+    table = {score.name: score for score in found.scores}
+    assert table["memorised"].verdict == "copies of training images: look at the pairs"
+    assert {*range(N - 60, N)} <= {*found.memorisation.fakes[:70].tolist()}
+
+
+def test_shuffled_labels_drop_fidelity_to_chance(reals, photographs):
+    _, fresh, labels = photographs
+    right = scored(reals, fresh, labels)["label-fidelity"].value
+    wrong = scored(reals, fresh, np.random.default_rng(0).permutation(labels))["label-fidelity"].value
+    assert right > 0.87
+    assert abs(wrong - 0.1) < 0.03
