@@ -133,7 +133,7 @@ def page(rows: list, protocol: dict, floor: dict) -> str:
         "# First scores",
         "",
         "Six recipes, the same time each on the same machine, one seed, one protocol. These are the first",
-        "minutes of a training on a small CPU, not what the recipes can do: the larger nets have seen few images.",
+        "minutes of a training on a small CPU, not what the recipes can do: the larger nets saw few images.",
         "",
         f"| recipe | seconds | images | {' | '.join(columns)} |",
         f"|---|---|---|{'---|' * len(columns)}",

@@ -77,11 +77,14 @@ def evaluate_verb(subject: str, wishes: Wishes, as_json: bool) -> None:
     answer = _answer(scored, found, reals, use) | {"seconds": round(time.monotonic() - began, 1)}
     answer |= {"machine": machine.describe()["device_name"]}
     gallery = choose_gallery(found, scored, reals)
-    write_evaluation(folder, answer, draw_gallery(gallery, scored.pixels, images))
-    if as_json:
-        say(json.dumps({"folder": str(folder), **answer}))
-    else:
-        _show(found, answer)
+    try:
+        write_evaluation(folder, answer, draw_gallery(gallery, scored.pixels, images))
+    finally:  # numbers that took long are shown even where the disk is full
+        if as_json:
+            say(json.dumps({"folder": str(folder), **answer}))
+        else:
+            _show(found, answer)
+    if not as_json:
         say(f"page    {folder / 'page.html'}")
         say(f"scores  {folder / 'scores.json'}")
         say(f"next    gander sample {run.path}" if run else f"next    gander data {subject}")

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from gander.data.images import Images, open_images
+from gander.data.progress import progress
 from gander.errors import DataError, UsageError
 from gander.generate.load import Sampler
 from gander.metrics.evaluation import Subject
@@ -18,6 +19,7 @@ from gander.recipe.shipped import parse_recipe, recipe_text
 from gander.run import Run
 
 _MANY = 10**9
+_AT_ONCE = 1_024  # images
 
 
 class Source(Protocol):
@@ -64,7 +66,13 @@ class RunSource:
     def subject(self, n: int, seed: int) -> Subject:
         """Give n images, and the classes that were asked for."""
         labels = torch.arange(n) % max(self._sampler.generator.num_classes, 1)
-        pixels = self._sampler.images(self._sampler.draw(n, seed), labels).numpy()
+        latents, parts = self._sampler.draw(n, seed), []
+        with progress(f"Making images of {self.name}", n) as advance:
+            for start in range(0, n, _AT_ONCE):
+                part = slice(start, start + _AT_ONCE)
+                parts.append(self._sampler.images(latents[part], labels[part]).numpy())
+                advance(len(parts[-1]))
+        pixels = np.concatenate(parts)
         return Subject(self.name, pixels, labels if self.has_labels else None, "averaged weights")
 
     def labelled(self, labels: npt.NDArray[np.int64], seed: int) -> Labelled:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
+
+from gander.data.progress import progress
 
 
 class Opinion(NamedTuple):
@@ -14,6 +19,28 @@ class Opinion(NamedTuple):
 
     features: Tensor  # (N, D) float32, what the last layer sees
     probabilities: Tensor  # (N, K), of the classes that the network knows
+
+
+def look_in_parts(
+    pixels: npt.NDArray[np.uint8], look: Callable[[Tensor], Tensor], at_once: int, patience: int
+) -> Tensor:
+    """Give the features (N, D), on the CPU, of uint8 images (N, C, S, S), `at_once` at a time.
+
+    More than `patience` images take long enough to show how far it is.
+    """
+    shown = progress("Looking at images", len(pixels)) if len(pixels) > patience else _unseen()
+    found = []
+    with shown as advance:
+        for start in range(0, len(pixels), at_once):
+            part = np.array(pixels[start : start + at_once])
+            found.append(look(torch.from_numpy(part)).float().cpu())
+            advance(len(part))
+    return torch.cat(found)
+
+
+@contextmanager
+def _unseen() -> Iterator[Callable[[int], None]]:
+    yield lambda count: None
 
 
 class Names(NamedTuple):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gander.errors import DataError, UsageError, first_line
-from gander.metrics.extractor import Names, Opinion
+from gander.metrics.extractor import Names, Opinion, look_in_parts
 
 OFFICIAL = "6726825d"
 """How the sha256 of torch-fidelity's weights begins: Inception 2015-12-05, converted from TensorFlow."""
@@ -22,6 +22,7 @@ DOWNLOAD = "download"
 """Stands for the weights that torch-fidelity fetches."""
 
 _AT_ONCE = 32  # images a look
+_PATIENCE = 100  # images
 
 
 class Inception:
@@ -59,9 +60,11 @@ class Inception:
         """Look at uint8 images (N, C, S, S); grey ones are shown as red, green and blue alike."""
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1] not in (1, 3):
             raise DataError(f"images of {pixels.shape} {pixels.dtype}: (N, 1 or 3, S, S) uint8 wanted")
-        parts = (np.array(pixels[start : start + _AT_ONCE]) for start in range(0, len(pixels), _AT_ONCE))
-        shown = (torch.from_numpy(part).expand(-1, 3, -1, -1).to(self._device) for part in parts)
-        return self.opinion(torch.cat([self._network(part).float().cpu() for part in shown]))
+
+        def look(part: Tensor) -> Tensor:
+            return self._network(part.expand(-1, 3, -1, -1).to(self._device))
+
+        return self.opinion(look_in_parts(pixels, look, _AT_ONCE, patience=_PATIENCE))
 
     @torch.inference_mode()
     def opinion(self, features: Tensor) -> Opinion:

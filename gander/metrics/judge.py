@@ -21,10 +21,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from gander.data.images import Images
 from gander.data.store import cache_folder
 from gander.errors import DataError, first_line
-from gander.metrics.extractor import Names, Opinion
+from gander.metrics.extractor import Names, Opinion, look_in_parts
 from gander.run import write_whole
 
 _AT_ONCE = 250  # images a look
+_PATIENCE = 20_000  # images, which take about ten seconds on a laptop
 _HELD_OUT = 0.1
 
 
@@ -127,9 +128,10 @@ class Judge:
                 f"images of {tuple(pixels.shape[1:])} {pixels.dtype}: "
                 f"the judge of {self.record.source} looks at {wanted} uint8"
             )
-        parts = (np.array(pixels[start : start + _AT_ONCE]) for start in range(0, len(pixels), _AT_ONCE))
-        seen = [self._net.features(torch.from_numpy(part).to(self._device)).cpu() for part in parts]
-        return self.opinion(torch.cat(seen))
+        features = look_in_parts(
+            pixels, lambda part: self._net.features(part.to(self._device)), _AT_ONCE, _PATIENCE
+        )
+        return self.opinion(features)
 
     @torch.inference_mode()
     def opinion(self, features: Tensor) -> Opinion:

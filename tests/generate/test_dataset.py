@@ -294,6 +294,13 @@ def test_a_disk_that_fills_up_keeps_whole_parts_only_and_goes_on_with_more_room(
     assert contents(tiny_disk / "out") == contents(tmp_path / "out")
 
 
+def test_a_place_that_cannot_be_written_is_told(runs, tiny_disk):
+    subprocess.run(["mount", "-o", "remount,ro", str(tiny_disk)], check=True)
+    with pytest.raises(StorageError, match="Read-only file system"):
+        produced(runs["classes"], tiny_disk / "out")
+    assert [*tiny_disk.iterdir()] == []
+
+
 @pytest.mark.parametrize(
     ("wishes", "told"),
     [
