@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,21 +15,18 @@ from gander import __version__
 from gander.chance import rank, world_size
 from gander.data.images import Images, open_images
 from gander.errors import DataError, UsageError, did_you_mean
-from gander.generate.card import loading_lines, render_card
+from gander.generate.card import SHEET, class_counts, file_digest, first_images, run_facts, write_card
 from gander.generate.dataset import Draft, Order, Target, find_target
 from gander.generate.load import Sampler, load
-from gander.generate.sheet import contact_sheet, save_png
 from gander.generate.sieve import Rules, Sifted, sift
 from gander.generate.source import real_images
-from gander.generate.stream import BLOCK, Indices, Stream, shares, spread, truncated
+from gander.generate.stream import BLOCK, Stream, shares, spread, truncated
 from gander.generate.writers import About
 from gander.metrics.evaluation import LEAST, Reals, Subject, evaluate
 from gander.metrics.judge import Judge, find_judge
-from gander.recipe.shipped import parse_recipe, recipe_text
 from gander.run import Run
 
 _SCORED = 2_000  # images, for the card
-_SHEET = 100
 
 
 @dataclass(frozen=True)
@@ -116,9 +110,8 @@ class Producer:
         if named is not None and self.images is not None:
             classes = self.images.classes
         about = About(classes, self._shape(), named is not None)
-        generator = hashlib.sha256(self.run.generator_file.read_bytes()).hexdigest()
         facts = {
-            "generator": generator,
+            "generator": file_digest(self.run.generator_file),
             "seed": self.wishes.seed,
             "truncation": self.wishes.truncation,
             "judge": named.digest if named else None,
@@ -130,11 +123,12 @@ class Producer:
         told: dict[str, Any] = {}
         files: list[Path] = []
         if rank() == 0:
-            told = self._facts(order, sifted, candidates)
+            told = self._facts(order, sifted, candidates) | run_facts(self.run)
 
             def card(folder: Path) -> None:
-                told.update(self._seen(stream, order))
-                self._write_card(folder, told, stream, order)
+                told.update(self._scores(stream, order))
+                write_card(folder, self.target, told, *first_images(stream, order, SHEET))
+                (folder / self.target.beside("recipe.toml")).write_bytes(self.run.recipe_file.read_bytes())
 
             files = draft.finish(card)
         return Produced(self.target, files, told)
@@ -162,66 +156,37 @@ class Producer:
         reals = Reals(self.images, self.judge, LEAST)
         return sift(opinion, stream.labels, self.counts or [self.wishes.n], self.wishes.rules, reals)
 
-    def _first(self, stream: Stream, order: Order, count: int) -> tuple[np.ndarray, Indices | None]:
-        """Make the first images of the set again."""
-        places = np.arange(count) if order.places is None else order.places[:count]
-        pixels = np.concatenate([pixels for _, pixels in stream.at(places)])
-        return pixels, None if order.labels is None else order.labels[:count]
-
-    def _seen(self, stream: Stream, order: Order) -> dict[str, Any]:
-        """Score the first images, and count the classes."""
-        counts: dict[str, int] = {}
-        if order.labels is not None:
-            found = Counter(order.labels.tolist())
-            counts = {name: found[label] for label, name in enumerate(order.about.classes) if found[label]}
-        nothing = {"counts": counts, "scores": [], "unscored": self.unscored}
+    def _scores(self, stream: Stream, order: Order) -> dict[str, Any]:
+        """Score the first images, where they have a judge."""
         if self.judge is None or self.images is None:
-            return nothing
+            return {"scores": [], "unscored": self.unscored}
         n = min(order.n, _SCORED, len(self.images) // 2)
         if n < LEAST:
-            return nothing | {"unscored": f"scores need at least {LEAST} images"}
-        pixels, labels = self._first(stream, order, n)
+            return {"scores": [], "unscored": f"scores need at least {LEAST} images"}
+        pixels, labels = first_images(stream, order, n)
         known = labels is not None and order.about.classes == self.images.classes
         subject = Subject("", pixels, torch.from_numpy(labels) if known else None, "averaged weights")
         reals = Reals(self.images, self.judge, n, self.wishes.seed, whole=False)
-        scores = [score.row() for score in evaluate(subject, reals).scores]
-        rounded = [_rounded(score) for score in scores]
-        return {"counts": counts, "scores": rounded, "unscored": ""}
+        return {"scores": [score.row(digits=6) for score in evaluate(subject, reals).scores], "unscored": ""}
 
     def _facts(self, order: Order, sifted: Sifted | None, candidates: int) -> dict[str, Any]:
-        env, history = self.run.env(), self.run.history()
-        recipe = parse_recipe(recipe_text(str(self.run.recipe_file)), str(self.run.recipe_file))
-        wishes, target = self.wishes, self.target
-        labels_are = "none"
-        if order.about.confident:
-            assert self.judge is not None
-            right = self.judge.record.accuracy
-            labels_are = (
-                f"the judge's, which names {right:.1%} of held-out real images rightly; with its confidence"
-            )
-        elif order.labels is not None:
-            labels_are = "what the generator was asked for"
+        """Say what was asked for and what came of it."""
+        wishes = self.wishes
+        labels_are = "none" if order.labels is None else "what the generator was asked for"
+        if order.about.confident and self.judge is not None:
+            right = f"{self.judge.record.accuracy:.1%} of held-out real images"
+            labels_are = f"the judge's, which names {right} rightly; with its confidence"
         return {
-            "name": target.path.name,
+            "name": self.target.path.name,
             "title": f"{order.n:,} images generated by {self.run.name}",
             "images": order.n,
             "shape": [*order.about.shape],
             "classes": [*order.about.classes],
+            "counts": class_counts(order),
             "labels_are": labels_are,
-            "format": target.format,
+            "format": self.target.format,
             "license": wishes.license,
-            "size_category": _size_category(order.n),
-            "run": self.run.name,
-            "recipe_title": recipe.get("title", ""),
-            "recipe_file": str(target.beside("recipe.toml")),
-            "recipe_seed": recipe.get("seed", 0),
-            "generator": order.facts["generator"],
-            "trained_images": history.images[-1] if history.images else 0,
-            "trained_on": {
-                "source": Path(env["data"]["source"]).name,
-                "images": env["data"]["images"],
-                "fingerprint": env["data"]["fingerprint"],
-            },
+            "recipe_file": str(self.target.beside("recipe.toml")),
             "command": wishes.command,
             "seed": wishes.seed,
             "truncation": wishes.truncation,
@@ -229,27 +194,7 @@ class Producer:
             "candidates": candidates,
             "dropped": sifted.dropped if sifted else {},
             "versions": {"gander": __version__, "torch": torch.__version__},
-            "loading": loading_lines(target),
-            "sheet": str(target.beside("sheet.png")),
         }
-
-    def _write_card(self, folder: Path, told: dict[str, Any], stream: Stream, order: Order) -> None:
-        pixels, labels = self._first(stream, order, min(order.n, _SHEET))
-        names: tuple[str, ...] = ()
-        if labels is not None and len(pixels) == _SHEET:
-            by_class = np.argsort(labels, kind="stable")
-            pixels, labels = pixels[by_class], labels[by_class]
-            rows = labels.reshape(-1, 10)
-            if (rows == rows[:, :1]).all():
-                names = tuple(order.about.classes[label] for label in rows[:, 0])
-        save_png(
-            contact_sheet(pixels, min(10, len(pixels)), row_names=names),
-            folder / self.target.beside("sheet.png"),
-        )
-        (folder / self.target.beside("recipe.toml")).write_bytes(self.run.recipe_file.read_bytes())
-        about = folder / self.target.beside("dataset.json")
-        about.write_text(json.dumps(told, indent=2) + "\n", "utf-8")
-        (folder / self.target.beside("README.md")).write_text(render_card(told), "utf-8")
 
 
 def _counts(sampler: Sampler, wishes: Wishes) -> list[int]:
@@ -273,16 +218,3 @@ def _counts(sampler: Sampler, wishes: Wishes) -> list[int]:
         if not sum(weights):
             raise UsageError(f"--like: {wishes.like} has no labelled image of these classes")
     return shares(weights, wishes.n)
-
-
-def _rounded(score: dict[str, Any]) -> dict[str, Any]:
-    """Leave the digits away that depend on where in memory an array lies."""
-    return {
-        name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in score.items()
-    }
-
-
-def _size_category(n: int) -> str:
-    """Give the class of size that the Hugging Face hub sorts by."""
-    names = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
-    return next((name for most, name in names.items() if n < most), "n>1M")

@@ -60,9 +60,13 @@ class Score:
             )
         return self.value - other.value
 
-    def row(self) -> dict[str, Any]:
-        """Give it as it is written to a file."""
-        return asdict(self)
+    def row(self, digits: int = 17) -> dict[str, Any]:
+        """Give it as it is written to a file; the last digits depend on where in memory an array lies."""
+        told = asdict(self)
+        for name, value in told.items():
+            if isinstance(value, float):
+                told[name] = float(f"{value:.{digits}g}")
+        return told
 
 
 def around(value: float, standard_error: float) -> tuple[float, float]:

@@ -93,9 +93,10 @@ class Scorer:
         self._cost = took / 2 if first else took  # real images are looked at once
         row = {**where, "took": round(took, 3)}
         for score in found.scores:
-            row[score.name] = _rounded(score.value)
+            told = score.row(digits=6)
+            row[score.name] = told["value"]
             if score.floor is not None:
-                row[f"{score.name}/floor"] = _rounded(score.floor)
+                row[f"{score.name}/floor"] = told["floor"]
         row["protocol"] = asdict(found.scores[0].protocol)
         self.rows += 1
         self._compare(row)
@@ -108,8 +109,3 @@ class Scorer:
     def _compare(self, row: Mapping[str, Any]) -> None:
         if row["fd-judge"] < self._least:
             self.best, self._least = row["images"], row["fd-judge"]
-
-
-def _rounded(value: float) -> float:
-    """Leave the digits away that depend on where in memory an array lies."""
-    return float(f"{value:.6g}")
