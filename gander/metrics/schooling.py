@@ -18,6 +18,7 @@ from torch import Tensor
 from gander.data.images import Images
 from gander.data.names import NAMED
 from gander.engine.machine import Machine
+from gander.errors import DataError
 from gander.metrics.judge import JudgeNet, held_out
 from gander.run import write_whole
 
@@ -26,6 +27,7 @@ _LOOKS, _MOST_EPOCHS = 1_000_000, 100
 _LEAST_BATCH, _BATCH = 16, 250
 _AT_ONCE = 500  # images a look
 _GREY = 128
+_LEAST_OF_CLASS = 10
 _MIRRORED = (NAMED["cifar10"].classes, NAMED["fashion-mnist"].classes)  # a mirrored 3 is no 3
 
 
@@ -61,8 +63,12 @@ def lessons(images: Images) -> tuple[Labelled, Labelled]:
 
     Raises: DataError where the data have no two classes of at least ten images.
     """
+    if images.labels is None or len(images.classes) < 2:
+        raise DataError(f"{images.source}: a judge tells classes apart, and here are none")
+    for name, count in zip(images.classes, images.counts(), strict=True):
+        if count < _LEAST_OF_CLASS:
+            raise DataError(f"{images.source}: class {name} has {count} images, and a judge needs ten")
     aside = held_out(images)
-    assert images.labels is not None
     learned = np.setdiff1d(np.arange(len(images)), aside)
     return (
         Labelled(images.pixels[learned], images.labels[learned]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -67,6 +68,13 @@ def test_it_knows_no_labels_of_the_data():
     table, _ = scored(stand_in(), grey(N, 2))
     assert "label-fidelity" not in table
     assert "memorised" not in table
+
+
+def test_data_without_labels_have_scores_too():
+    plain = replace(grey(1000, 1), labels=None, classes=())
+    reals = Reals(plain, stand_in(), N, whole=False)
+    found = evaluate(Subject("made", grey(N, 2).pixels, None, "as they are"), reals)
+    assert found.scores[0].floor is not None
 
 
 def test_grey_images_are_shown_in_three_channels():
