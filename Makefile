@@ -22,7 +22,7 @@ quickstart: $(USER_STAMP)
 	@$(BIN)/gander train quickstart
 
 test: $(DEVELOPER_STAMP)
-	@$(BIN)/python -m pytest -m '' -rs -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -m '' -rs
 
 check: $(DEVELOPER_STAMP)
 	$(BIN)/ruff check .
