@@ -135,16 +135,13 @@ def create_run(path: Path | None, recipe_name: str, recipe_toml: str, env: Mappi
 def _create(goal: Path, recipe_toml: str, env: Mapping[str, Any]) -> Run:
     if goal.exists() and not (goal.is_dir() and not any(goal.iterdir())):
         raise FileExistsError(goal)
-    draft = goal.with_name(f".{goal.name}-{os.getpid()}.draft")
     try:
-        (draft / "samples").mkdir(parents=True)
-        (draft / "checkpoints").mkdir()
-        write_whole(draft / "recipe.toml", recipe_toml.encode())
-        write_whole(draft / "env.json", json.dumps(env, indent=2).encode() + b"\n")
-        draft.rename(goal)  # takes the place of an empty folder, and of nothing else
-        sync_folder(goal.parent)
+        with _draft_of(goal) as draft:
+            (draft / "samples").mkdir()
+            (draft / "checkpoints").mkdir()
+            write_whole(draft / "recipe.toml", recipe_toml.encode())
+            write_whole(draft / "env.json", json.dumps(env, indent=2).encode() + b"\n")
     except OSError as error:
-        shutil.rmtree(draft, ignore_errors=True)
         if goal.exists():
             raise FileExistsError(goal) from error
         raise
@@ -259,21 +256,35 @@ def made_whole(folder: Path) -> Iterator[Path]:
 
     Raises: UsageError where the folder is there already, StorageError where the disk refuses.
     """
-    if folder.exists():
-        raise UsageError(f"{folder}: is already there, and nothing is overwritten", hint="--to another place")
+    check_free(folder)
+    try:
+        with _draft_of(folder) as draft:
+            yield draft
+            for file in draft.rglob("*"):
+                if file.is_file():
+                    sync_file(file)
+    except OSError as error:
+        raise storage_error(error, folder) from None
+
+
+@contextmanager
+def _draft_of(folder: Path) -> Iterator[Path]:
+    """Give a folder to fill, which then takes the place of an empty folder, and of nothing else."""
     draft = folder.with_name(f".{folder.name}-{os.getpid()}.draft")
     try:
         draft.mkdir(parents=True)
         yield draft
-        for file in draft.rglob("*"):
-            if file.is_file():
-                sync_file(file)
         draft.rename(folder)
         sync_folder(folder.parent)
-    except OSError as error:
-        raise storage_error(error, folder) from None
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def check_free(*places: Path) -> None:
+    """Raise UsageError where one of the places that `--to` names is taken."""
+    for place in places:
+        if place.exists():
+            raise UsageError(f'--to "{place}": is already there, and nothing is overwritten')
 
 
 def sync_folder(path: Path) -> None:

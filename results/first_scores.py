@@ -4,7 +4,8 @@
     python results/first_scores.py score                   # writes results/first-scores.md and its grids
 
 In turns of two and a half minutes, so that whatever else the machine does hits all of them alike. Time counts
-from the first step of a turn to its end; starting again between turns does not.
+from the first step of a turn to its end: starting again between turns does not count, nor does a pause by
+SIGSTOP to the process group.
 """
 
 from __future__ import annotations
@@ -85,11 +86,12 @@ def turn(recipe: str, run: Path, seconds: float) -> float:
         assert process.stdout is not None
         if not any(line.startswith("run ") for line in process.stdout):
             raise SystemExit(f"{recipe} did not start")
-        began = time.monotonic()
-        while time.monotonic() - began < seconds:
+        took, last = 0.0, time.monotonic()
+        while took < seconds:
             time.sleep(0.5)
+            now = time.monotonic()
+            took, last = took + min(now - last, 1.0), now  # while both processes were stopped, nobody trained
         process.send_signal(signal.SIGTERM)
-        took = time.monotonic() - began
         process.stdout.read()
         if process.wait() != 128 + signal.SIGTERM:
             raise SystemExit(f"{recipe} ended with {process.returncode}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shlex
 import sys
@@ -15,7 +16,7 @@ from gander.cli.progress import duration, say
 from gander.cli.tables import make_table, print_table
 from gander.data.names import NAMED, SHAPES
 from gander.errors import UsageError
-from gander.run import Run, find_run, runs_root
+from gander.run import Run, check_free, find_run, runs_root
 
 if TYPE_CHECKING:
     from gander.data.images import Images
@@ -101,14 +102,11 @@ def _run(subject: str) -> Run | None:
 def _folder(run: Run | None, subject: str, to: Path | None) -> Path:
     """Say where the answer goes, before any work: nothing is overwritten."""
     if to is not None:
-        if to.exists():
-            raise UsageError(f'--to "{to}": is already there, and nothing is overwritten')
+        check_free(to)
         return to
     stem = run.path / "evaluation" if run else runs_root() / f"evaluation-{Path(subject).name}"
-    count = 1
-    while (folder := stem.with_name(f"{stem.name}-{count}")).exists():
-        count += 1
-    return folder
+    names = (Path(f"{stem}-{number}") for number in itertools.count(1))
+    return next(folder for folder in names if not folder.exists())
 
 
 def _reals(run: Run | None, against: str | None) -> Images:

@@ -6,14 +6,10 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
 from gander.chance import rank, world_size
-from gander.cli.progress import duration, say
+from gander.cli.progress import counting, duration, say
 from gander.engine.distributed import process_group
 from gander.engine.machine import choose_machine, wants_cuda
 from gander.generate.produce import Producer, Wishes
@@ -28,21 +24,16 @@ def generate_verb(name: str, wishes: Wishes, as_json: bool) -> None:
     run = find_run(name)
     with process_group(wants_cuda(Engine())):
         machine = choose_machine(Engine())
-        machine.use()
         producer = Producer(run, replace(wishes, command=command), str(machine.device))
         speaks = rank() == 0
-        with _progress(wishes.n // world_size(), as_json or not speaks) as tell:
+        with counting(wishes.n // world_size(), as_json or not speaks) as tell:
             made = producer.produce(tell)
     if not speaks:
         return
     seconds = time.monotonic() - began
     if as_json:
-        files = [str(file) for file in made.files]
-        say(
-            json.dumps(
-                {"to": str(made.target.path), "files": files, "seconds": round(seconds, 1), **made.told}
-            )
-        )
+        where = {"to": str(made.target.path), "files": [str(file) for file in made.files]}
+        say(json.dumps(where | {"seconds": round(seconds, 1)} | made.told))
         return
     for reason, count in made.told["dropped"].items():
         say(f"dropped {count:,} {reason}")
@@ -51,19 +42,3 @@ def generate_verb(name: str, wishes: Wishes, as_json: bool) -> None:
     say(f"card    {folder / made.target.beside('README.md')}")
     say(f"        {wishes.n:,} images in {duration(seconds)}, {wishes.n / seconds:,.0f} a second")
     say(f"next    gander evaluate {made.target.path} --against DATA --use")
-
-
-@contextmanager
-def _progress(total: int, quiet: bool) -> Iterator[Callable[[int], object]]:
-    """Show on a terminal how far it is; give what hears how many images were written."""
-    if quiet or not sys.stdout.isatty():
-        yield lambda count: None
-        return
-    columns = (
-        TextColumn("{task.completed:,.0f} / {task.total:,.0f}"),
-        BarColumn(None),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, transient=True) as live:
-        task = live.add_task("", total=total)
-        yield lambda count: live.advance(task, count)

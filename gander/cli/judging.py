@@ -6,14 +6,10 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from rich.progress import BarColumn, Progress, TextColumn
-
-from gander.cli.progress import duration, say
+from gander.cli.progress import counting, duration, say
 
 
 def judge_verb(source: str, epochs: int | None, mirror: bool | None, seed: int, as_json: bool) -> None:
@@ -38,7 +34,7 @@ def judge_verb(source: str, epochs: int | None, mirror: bool | None, seed: int, 
     began, begun = time.monotonic(), pupil.epoch
     accuracy = pupil.accuracy(test) if pupil.finished else 0.0
     while not pupil.finished:
-        with _bar(pupil.epoch + 1, as_json) as tell:
+        with counting(len(lesson.labels), as_json, f"{pupil.epoch + 1:>4}  ") as tell:
             loss = pupil.learn(tell)
         pupil.save(draft)
         accuracy = pupil.accuracy(test)
@@ -68,15 +64,3 @@ def judge_verb(source: str, epochs: int | None, mirror: bool | None, seed: int, 
         return
     say(f"judge   {path}")
     say(f"        names {accuracy:.2%} of {record.held_out:,} held-out images rightly")
-
-
-@contextmanager
-def _bar(epoch: int, quiet: bool) -> Iterator[Callable[[float], object]]:
-    """Show on a terminal how far an epoch is; give what hears the share that is done."""
-    if quiet or not sys.stdout.isatty():
-        yield lambda share: None
-        return
-    columns = (TextColumn(f"{epoch:>4}  {{task.percentage:3.0f}}%"), BarColumn(None))
-    with Progress(*columns, transient=True) as live:
-        task = live.add_task("", total=1.0)
-        yield lambda share: live.update(task, completed=share)

@@ -14,7 +14,7 @@ from gander.cli.progress import say
 from gander.cli.tables import make_table, print_table
 from gander.errors import DataError, GanderError, UsageError, did_you_mean
 from gander.recipe.shipped import parse_recipe, recipe_names, recipe_text
-from gander.run import Run, find_run, in_use, list_runs, runs_root
+from gander.run import Run, check_free, find_run, in_use, list_runs, runs_root
 
 
 def sample_verb(
@@ -27,8 +27,7 @@ def sample_verb(
 
     run = find_run(name)
     path = to or _free(run.path / "samples", f"{'walk' if walk else 'sample'}-seed{seed}")
-    if path.exists():
-        raise UsageError(f'--to "{path}": is already there, and nothing is overwritten')
+    check_free(path)
     moves = path.suffix in (".gif", ".webp")
     if path.suffix != ".png" and not (moves and walk):
         raise UsageError(f'--to "{path}": give a name that ends in .png; with --walk, .gif and .webp move')

@@ -1,14 +1,16 @@
-"""How a training shows itself: a live line on a terminal, plain lines elsewhere."""
+"""How long work shows itself: a live line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import math
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gander.run import Run
 
@@ -22,6 +24,18 @@ def say(text: str) -> None:
         print(text, flush=True)
     except BrokenPipeError:
         sys.stdout = open("/dev/null", "w")  # noqa: SIM115 - lives as long as the process
+
+
+@contextmanager
+def counting(total: int, quiet: bool, what: str = "") -> Iterator[Callable[[int], object]]:
+    """Show on a terminal how many of so many are done; give what hears how many more are."""
+    if quiet or not sys.stdout.isatty():
+        yield lambda count: None
+        return
+    columns = (TextColumn(f"{what}{{task.completed:,.0f}} / {{task.total:,.0f}}"), BarColumn(None))
+    with Progress(*columns, TimeRemainingColumn(), transient=True) as live:
+        task = live.add_task("", total=total)
+        yield lambda count: live.advance(task, count)
 
 
 class TrainingProgress:

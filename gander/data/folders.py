@@ -31,7 +31,7 @@ def folder_origin(folder: Path, split: str) -> Origin | None:
     Returns: None where there is no image.
     Raises: DataError where there are splits, but not the one that is asked for.
     """
-    about = about_files(folder / "any")
+    about = about_files(folder)
     groups = _folders(folder)
     names = [group.name for group in groups]
     if names and SPLITS.issuperset(names):

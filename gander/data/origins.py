@@ -80,9 +80,9 @@ class Origin:
     read: Callable[[], Contents]
 
 
-def about_files(file: Path) -> tuple[Path, ...]:
-    """Find what a data set says of itself: beside its file, a folder up, or under the file's name."""
-    folder, stem = file.parent, re.split(r"-\d{5}-of-|\.", file.name)[0]
+def about_files(folder: Path, file: str = "") -> tuple[Path, ...]:
+    """Find what a data set says of itself: in its folder, a folder up, or under its file's name."""
+    stem = re.split(r"-\d{5}-of-|\.", file)[0]
     places = (folder / _ABOUT, folder.parent / _ABOUT, folder / f"{stem}.{_ABOUT}")
     return tuple(place for place in places if place.is_file())
 

@@ -14,7 +14,7 @@ _LABEL = ".cls"
 
 def tar_origin(root: Path, files: list[Path]) -> Origin:
     """Read shards one after another: `NAME.png` (or .jpg, .webp) is an image, `NAME.cls` its label."""
-    about = about_files(files[0])
+    about = about_files(files[0].parent, files[0].name)
     return Origin(root, (*files, *about), "tar", lambda: _read(root, files, told_classes(about)))
 
 

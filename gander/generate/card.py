@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from gander.data.origins import Pixels
 from gander.generate.dataset import Order, Target
 from gander.generate.sheet import contact_sheet, save_png
 from gander.generate.stream import Indices, Stream
+from gander.generate.template import render
 from gander.recipe.shipped import parse_recipe, recipe_text
 from gander.run import Run
 
@@ -119,13 +118,12 @@ def write_card(
 
 
 def _render(told: dict[str, Any], target: Target) -> str:
-    text = (resources.files("gander.generate") / "card.md").read_text("utf-8")
-    world = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    world.filters["figure"] = lambda value: "" if value is None else f"{value:.4g}"
-    beside = {"sheet": target.beside("sheet.png"), "loading": loading_lines(target)}
-    return world.from_string(text).render(**told, **beside, size_category=_size_category(told["images"]))
+    beside = {
+        "sheet": target.beside("sheet.png"),
+        "loading": loading_lines(target),
+        "size_category": _size_category(told["images"]),
+    }
+    return render("gander.generate", "card.md", told | beside)
 
 
 def _size_category(n: int) -> str:

@@ -18,11 +18,11 @@ import numpy.typing as npt
 
 from gander.chance import rank, world_size
 from gander.engine.distributed import agree
-from gander.errors import StorageError, UsageError
+from gander.errors import StorageError, UsageError, did_you_mean
 from gander.generate.stream import BLOCK, Indices, Stream
-from gander.generate.writers import FORMATS, LARGEST, About, Batch, encode_png
+from gander.generate.writers import FORMATS, LARGEST, About, Batch, image_file
 from gander.metrics.judge import Judge
-from gander.run import storage_error, sync_folder, write_whole
+from gander.run import check_free, storage_error, sync_folder, write_whole
 
 PART = 40 * BLOCK
 """Images of a part, which one process makes and which is there whole or not at all."""
@@ -67,8 +67,6 @@ def find_target(path: Path, wanted: str | None) -> Target:
 
     Raises: UsageError where they differ, the format is not known, or something is there already.
     """
-    from gander.errors import did_you_mean
-
     if wanted is not None and wanted not in FORMATS:
         allowed = ", ".join(FORMATS)
         raise UsageError(f'--format "{wanted}": allowed are {allowed}{did_you_mean(wanted, FORMATS)}')
@@ -81,10 +79,10 @@ def find_target(path: Path, wanted: str | None) -> Target:
         raise UsageError(f'--to "{path}": is named like {named}, and --format says {wanted}')
     target = Target(path, named or wanted or "parquet", named is not None)
     taken = [path, path.with_name(target.beside("README.md").name)] if target.is_file else [path]
-    there = [place for place in taken if place.exists()]
-    if there and not (target.draft / _FINISHED).exists():
-        shutil.rmtree(target.draft, ignore_errors=True)  # a process that was killed at its very end left it
-        raise UsageError(f'--to "{path}": {there[0]} is already there, and nothing is overwritten')
+    if not (target.draft / _FINISHED).exists():
+        if any(place.exists() for place in taken):
+            shutil.rmtree(target.draft, ignore_errors=True)  # a process killed at its very end left it
+        check_free(*taken)
     return target
 
 
@@ -219,7 +217,7 @@ class Draft:
 
         def encoded(block: tuple[Indices, npt.NDArray[np.uint8]]) -> Batch:
             chosen, pixels = block
-            images = [encode_png(image) for image in pixels] if self.format.png else []
+            images = [image_file(image) for image in pixels] if self.format.png else []
             labels, confidence = None, None
             if judge is not None:
                 sure, named = judge.look(pixels).probabilities.max(1)

@@ -16,7 +16,7 @@ from gander.data.batches import to_uint8
 from gander.errors import UsageError, did_you_mean, first_line
 from gander.generate.load import Sampler, load
 from gander.nets.per_class import PerClass
-from gander.run import Run, write_whole
+from gander.run import Run, check_free, write_whole
 
 SUFFIXES = (".onnx", ".safetensors")
 _CHECKED = 1_000  # images, beside torch's
@@ -49,14 +49,12 @@ def export_generator(run: Run | Path, to: Path) -> Exported:
     if to.suffix not in SUFFIXES:
         near = did_you_mean(to.suffix, SUFFIXES)
         raise UsageError(f'--to "{to}": allowed are names that end in {", ".join(SUFFIXES)}{near}')
-    for place in (to, to.with_suffix(".json")):
-        if place.exists() and (place == to or to.suffix == ".safetensors"):
-            raise UsageError(f'--to "{to}": {place} is already there, and nothing is overwritten')
+    about = to.with_suffix(".json")
+    check_free(*((to,) if to.suffix == ".onnx" else (to, about)))
     sampler = load(run)
     if to.suffix == ".onnx":
         return _to_onnx(sampler, to)
     source = run.generator_file if isinstance(run, Run) else run
-    about = to.with_suffix(".json")
     write_whole(about, (json.dumps(_description(sampler), indent=2) + "\n").encode())
     write_whole(to, source.read_bytes())
     return Exported((to, about))

@@ -14,13 +14,14 @@ import torch.distributed as dist
 from gander import __version__
 from gander.chance import rank, world_size
 from gander.data.images import Images, open_images
+from gander.data.origins import Pixels
 from gander.errors import DataError, UsageError, did_you_mean
 from gander.generate.card import SHEET, class_counts, file_digest, first_images, run_facts, write_card
 from gander.generate.dataset import Draft, Order, Target, find_target
 from gander.generate.load import Sampler, load
 from gander.generate.sieve import Rules, Sifted, sift
 from gander.generate.source import real_images
-from gander.generate.stream import BLOCK, Stream, shares, spread, truncated
+from gander.generate.stream import BLOCK, Indices, Stream, shares, spread, truncated
 from gander.generate.writers import About
 from gander.metrics.evaluation import LEAST, Reals, Subject, evaluate
 from gander.metrics.judge import Judge, find_judge
@@ -94,17 +95,13 @@ class Producer:
 
         Raises: StorageError where the disk refuses.
         """
-        sifted, candidates = None, self.wishes.n
-        labels = spread(self.counts) if self.counts else None
-        if not self.wishes.rules.idle:
-            made = [self.wishes.rules.candidates(count) for count in self.counts or [self.wishes.n]]
-            candidates = sum(made)
-            asked = spread(made) if self.counts else None
-            sifted = self._sift(Stream(self.sampler, self.wishes.seed, asked), candidates)
-            labels = None if asked is None else asked[sifted.places]
-            stream = Stream(self.sampler, self.wishes.seed, asked)
-        else:
-            stream = Stream(self.sampler, self.wishes.seed, labels)
+        rules = self.wishes.rules
+        made = [rules.candidates(count) for count in self.counts or [self.wishes.n]]
+        candidates = sum(made)
+        asked = spread(made) if self.counts else None
+        stream = Stream(self.sampler, self.wishes.seed, asked)
+        sifted = None if rules.idle else self._sift(stream, candidates)
+        labels = asked if asked is None or sifted is None else asked[sifted.places]
         named = self.judge if self.wishes.label_with else None
         classes = self.sampler.classes if labels is not None else ()
         if named is not None and self.images is not None:
@@ -126,8 +123,10 @@ class Producer:
             told = self._facts(order, sifted, candidates) | run_facts(self.run)
 
             def card(folder: Path) -> None:
-                told.update(self._scores(stream, order))
-                write_card(folder, self.target, told, *first_images(stream, order, SHEET))
+                pixels, labels = first_images(stream, order, SHEET if self.judge is None else _SCORED)
+                told.update(self._scores(order, pixels, labels))
+                seen = pixels[:SHEET], None if labels is None else labels[:SHEET]
+                write_card(folder, self.target, told, *seen)
                 (folder / self.target.beside("recipe.toml")).write_bytes(self.run.recipe_file.read_bytes())
 
             files = draft.finish(card)
@@ -156,16 +155,17 @@ class Producer:
         reals = Reals(self.images, self.judge, LEAST)
         return sift(opinion, stream.labels, self.counts or [self.wishes.n], self.wishes.rules, reals)
 
-    def _scores(self, stream: Stream, order: Order) -> dict[str, Any]:
-        """Score the first images, where they have a judge."""
+    def _scores(self, order: Order, pixels: Pixels, labels: Indices | None) -> dict[str, Any]:
+        """Score the first images (N, C, S, S), where they have a judge."""
         if self.judge is None or self.images is None:
             return {"scores": [], "unscored": self.unscored}
-        n = min(order.n, _SCORED, len(self.images) // 2)
+        n = min(len(pixels), len(self.images) // 2)
         if n < LEAST:
             return {"scores": [], "unscored": f"scores need at least {LEAST} images"}
-        pixels, labels = first_images(stream, order, n)
-        known = labels is not None and order.about.classes == self.images.classes
-        subject = Subject("", pixels, torch.from_numpy(labels) if known else None, "averaged weights")
+        names = None
+        if labels is not None and order.about.classes == self.images.classes:
+            names = torch.from_numpy(labels[:n])
+        subject = Subject("", pixels[:n], names, "averaged weights")
         reals = Reals(self.images, self.judge, n, self.wishes.seed, whole=False)
         return {"scores": [score.row(digits=6) for score in evaluate(subject, reals).scores], "unscored": ""}
 

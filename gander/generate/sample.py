@@ -11,8 +11,8 @@ from torch import Tensor
 
 from gander.errors import UsageError
 from gander.generate.load import Sampler, load
-from gander.generate.sheet import contact_sheet
-from gander.run import Run, storage_error, write_whole
+from gander.generate.sheet import contact_sheet, save_picture
+from gander.run import Run
 
 _MOST = 10_000
 
@@ -74,10 +74,7 @@ def save_animation(frames: list[Image.Image], path: Path) -> None:
     kind = path.suffix.removeprefix(".").upper()
     exact = {"lossless": True} if kind == "WEBP" else {}
     frames[0].save(encoded, kind, save_all=True, append_images=frames[1:], duration=83, loop=0, **exact)
-    try:
-        write_whole(path, encoded.getvalue())
-    except OSError as error:
-        raise storage_error(error, path) from None
+    save_picture(encoded.getvalue(), path)
 
 
 def _walks(

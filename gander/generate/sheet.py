@@ -61,14 +61,21 @@ def _fitting_scale(height: int, width: int) -> int:
     return max(1, min((_WIDEST - 40) // width, _TALLEST // height))
 
 
-def save_png(image: Image.Image, path: Path) -> None:
-    """Write a picture whole or not at all; equal pixels give equal bytes.
-
-    Raises: StorageError where the disk refuses.
-    """
+def encode_png(image: Image.Image, compress_level: int = 6) -> bytes:
+    """Encode a picture; equal pixels give equal bytes."""
     encoded = io.BytesIO()
-    image.save(encoded, format="PNG", compress_level=6)
+    image.save(encoded, format="PNG", compress_level=compress_level)
+    return encoded.getvalue()
+
+
+def save_png(image: Image.Image, path: Path) -> None:
+    """Write a picture whole or not at all; StorageError where the disk refuses."""
+    save_picture(encode_png(image), path)
+
+
+def save_picture(encoded: bytes, path: Path) -> None:
+    """Write an encoded picture whole or not at all; StorageError where the disk refuses."""
     try:
-        write_whole(path, encoded.getvalue())
+        write_whole(path, encoded)
     except OSError as error:
         raise storage_error(error, path) from None

@@ -19,8 +19,8 @@ from gander.data.store import cache_folder, storage_errors
 from gander.errors import DataError
 from gander.metrics.classes import classifier_score, confusion, label_fidelity, within_class_diversity
 from gander.metrics.extractor import Extractor, Opinion
-from gander.metrics.frechet import Estimate, Moments, frechet_at_infinity, frechet_distance
-from gander.metrics.judge import held_out
+from gander.metrics.frechet import Estimate, Moments, frechet_at_infinity, frechet_distances
+from gander.metrics.judge import learned_and_held_out
 from gander.metrics.kernel import kernel_distance
 from gander.metrics.modes import MODES, covered_modes, has_known_modes
 from gander.metrics.neighbours import Memorisation, memorised_share, precision_recall_density_coverage
@@ -72,7 +72,8 @@ class Reals:
         if n < LEAST:
             raise DataError(f"n = {n}: scores need at least {LEAST} images", hint="-n 2000")
         self.images, self.extractor, self.n, self.seed = images, extractor, n, seed
-        compared, against = split_reals(images, n, seed)
+        learned, aside = learned_and_held_out(images)
+        compared, against = split_reals(learned, aside, n, seed)
         every = np.arange(len(images))
         chosen = every if whole else np.concatenate([compared, against])
         features = real_features(images, extractor, chosen, keep=whole)
@@ -90,10 +91,8 @@ class Reals:
                 self.floor_labels = torch.from_numpy(images.labels[against])
         self.memory: Memory | None = None
         if whole:
-            aside = held_out(images)
-            learned = np.setdiff1d(every, aside)
             self.memory = Memory(learned, features[learned], features[aside])
-        in_floor = f"the floor has {np.isin(against, held_out(images)).sum():,} held-out images of {n:,}"
+        in_floor = f"the floor has {np.isin(against, aside).sum():,} held-out images of {n:,}"
         self.split = f"train; {in_floor if len(against) else 'no floor: too few real images'}"
 
     def values(self, opinion: Opinion, pixels: Callable[[], npt.NDArray[np.uint8]]) -> dict[str, Estimate]:
@@ -122,10 +121,9 @@ class Reals:
 
 def _frechet(moments: Moments, others: Tensor) -> Estimate:
     # The bias of smaller parts is the same for all of them: their scatter is that of n / parts images.
-    parts = [frechet_distance(moments, Moments.of(part)) for part in others.tensor_split(_PARTS)]
-    return Estimate(
-        frechet_distance(moments, Moments.of(others)), statistics.stdev(parts) / math.sqrt(_PARTS)
-    )
+    sets = [others, *others.tensor_split(_PARTS)]
+    value, *parts = frechet_distances(moments, [Moments.of(part) for part in sets])
+    return Estimate(value, statistics.stdev(parts) / math.sqrt(_PARTS))
 
 
 @dataclass(frozen=True)
@@ -177,16 +175,15 @@ def evaluate(subject: Subject, reals: Reals) -> Evaluation:
     return Evaluation(tuple(scores), made, found, memory, _caveats(subject, reals))
 
 
-def split_reals(images: Images, n: int, seed: int) -> tuple[Indices, Indices]:
-    """Divide real images into n to compare with and n others, held-out ones first, for the floor.
+def split_reals(learned: Indices, aside: Indices, n: int, seed: int) -> tuple[Indices, Indices]:
+    """Choose n real images to compare with, and n others, those held out from the judge first, for the floor.
 
     Where they do not suffice for both, there is no floor; where n is more than all, all are compared.
     """
-    aside = held_out(images)
     rng = np.random.default_rng(seed)
     first = rng.permutation(aside)[:n]
-    others = rng.permutation(np.setdiff1d(np.arange(len(images)), aside))
-    if n > min(len(images) // 2, len(others)):
+    others = rng.permutation(learned)
+    if n > min((len(learned) + len(aside)) // 2, len(others)):
         return np.concatenate([others, rng.permutation(aside)])[:n], first[:0]
     return others[:n], np.concatenate([first, others[n : 2 * n - len(first)]])
 

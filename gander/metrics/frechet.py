@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -98,7 +99,13 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     Raises: DataError where a side has fewer than 2 rows, or the widths differ.
     Source: Dowson and Landau 1982; Heusel et al. 2017.
     """
-    return _distance(a, _root(a), b)
+    return frechet_distances(a, [b])[0]
+
+
+def frechet_distances(a: Moments, others: Iterable[Moments]) -> list[float]:
+    """Give the squared Fréchet distance of one set to each of some others, as `frechet_distance` does."""
+    root = _root(a)
+    return [_distance(a, root, other) for other in others]
 
 
 def frechet_at_infinity(real: Moments, fake_features: Tensor, seed: int) -> Estimate:
@@ -116,17 +123,14 @@ def frechet_at_infinity(real: Moments, fake_features: Tensor, seed: int) -> Esti
     check_widths(real.mean, fake_features)
     fakes = checked_features(fake_features, "fakes", least=_PARTS * 2 * len(real.mean))
     fakes = fakes[torch.randperm(len(fakes), generator=torch.Generator().manual_seed(seed))]
-    root = _root(real)
-    means, variance = [], 0.0
-    for count in range(1, _PARTS + 1):
-        parts = fakes.tensor_split(count)
-        distances = torch.tensor(
-            [_distance(real, root, Moments.of(part)) for part in parts], dtype=torch.float64
-        )
-        means.append(distances.mean())
-        variance += float(distances.var(correction=0))  # (count - 1) degrees of freedom at var / count each
-    counts = torch.arange(1.0, _PARTS + 1, dtype=torch.float64)  # in proportion to 1/n
-    curve = torch.linalg.lstsq(torch.vander(counts, 3, increasing=True), torch.stack(means)[:, None]).solution
+    counts = [*range(1, _PARTS + 1)]  # in proportion to 1/n
+    parts = (Moments.of(part) for count in counts for part in fakes.tensor_split(count))
+    by_count = torch.split(torch.tensor(frechet_distances(real, parts), dtype=torch.float64), counts)
+    means = torch.stack([distances.mean() for distances in by_count])
+    powers = torch.vander(torch.tensor(counts, dtype=torch.float64), 3, increasing=True)
+    curve = torch.linalg.lstsq(powers, means[:, None]).solution
+    # (count - 1) degrees of freedom at var / count each
+    variance = sum(float(distances.var(correction=0)) for distances in by_count)
     return Estimate(float(curve[0]), math.sqrt(variance / (_PARTS * (_PARTS - 1) / 2)))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
@@ -169,6 +170,12 @@ def held_out(images: Images) -> npt.NDArray[np.int64]:
     return np.sort(np.concatenate(chosen))
 
 
+def learned_and_held_out(images: Images) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Divide the places of all images into those that a judge may learn from, and those that it may not."""
+    aside = held_out(images)
+    return np.setdiff1d(np.arange(len(images)), aside), aside
+
+
 def judge_file(images: Images) -> Path:
     """Give the place in the cache of the judge of these data."""
     return cache_folder() / "judges" / f"{images.digest[:32]}.safetensors"
@@ -176,12 +183,9 @@ def judge_file(images: Images) -> Path:
 
 def find_judge(images: Images, device: str = "cpu") -> Judge:
     """Give the judge of these data, one of one's own before a shipped one; DataError where there is none."""
-    own = judge_file(images)
-    for path in (own, *_shipped()):
-        if path.is_file():
-            judge = load_judge(path, device)
-            if judge.record.digest == images.digest:
-                return judge
+    for path in (judge_file(images), *_shipped()):
+        if path.is_file() and read_record(path).digest == images.digest:
+            return load_judge(path, device)
     raise DataError(f"{images.source}: these data have no judge yet", hint=f"gander judge {images.source}")
 
 
@@ -200,17 +204,28 @@ def save_judge(path: Path, net: JudgeNet, record: Record) -> None:
     write_whole(path, safetensors.torch.save(tensors, {"judge": json.dumps(asdict(record))}))
 
 
+def read_record(path: Path) -> Record:
+    """Read what a judge is; DataError where the file holds none."""
+    with _judge_errors(path), safetensors.safe_open(path, "pt") as file:
+        told = json.loads(file.metadata()["judge"])
+        return Record(**{**told, "classes": tuple(told["classes"])})
+
+
 def load_judge(path: Path, device: str = "cpu") -> Judge:
     """Read a judge; DataError where the file holds none."""
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            told = json.loads(file.metadata()["judge"])
-        record = Record(**{**told, "classes": tuple(told["classes"])})
+    record = read_record(path)
+    with _judge_errors(path):
         net = JudgeNet(record.channels, len(record.classes), record.width)
         net.load_state_dict(safetensors.torch.load_file(path))
+    return Judge(net, record, hashlib.sha256(path.read_bytes()).hexdigest(), device)
+
+
+@contextmanager
+def _judge_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise DataError(
             f"{path}: is not a judge that can be read: {first_line(error)}",
             hint=f"rm {path}, then gander judge DATA",
         ) from None
-    return Judge(net, record, hashlib.sha256(path.read_bytes()).hexdigest(), device)

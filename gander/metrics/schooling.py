@@ -19,7 +19,7 @@ from gander.data.images import Images
 from gander.data.names import NAMED
 from gander.engine.machine import Machine
 from gander.errors import DataError
-from gander.metrics.judge import JudgeNet, held_out
+from gander.metrics.judge import JudgeNet, learned_and_held_out
 from gander.run import write_whole
 
 _WARM_UP = 0.2  # of the training, in which the rate rises
@@ -68,8 +68,7 @@ def lessons(images: Images) -> tuple[Labelled, Labelled]:
     for name, count in zip(images.classes, images.counts(), strict=True):
         if count < _LEAST_OF_CLASS:
             raise DataError(f"{images.source}: class {name} has {count} images, and a judge needs ten")
-    aside = held_out(images)
-    learned = np.setdiff1d(np.arange(len(images)), aside)
+    learned, aside = learned_and_held_out(images)
     return (
         Labelled(images.pixels[learned], images.labels[learned]),
         Labelled(images.pixels[aside], images.labels[aside]),
@@ -113,8 +112,8 @@ class Pupil:
         """Tell whether all epochs are done."""
         return self.epoch >= self.schooling.epochs
 
-    def learn(self, tell: Callable[[float], object]) -> float:
-        """Go through the images once, and tell which share of them is done; give the mean loss."""
+    def learn(self, tell: Callable[[int], object]) -> float:
+        """Go through the images once; `tell` hears how many more are done. Give the mean loss."""
         self.net.train()
         rng = torch.Generator().manual_seed(self.schooling.seed * 1_000_003 + self.epoch)
         order = torch.randperm(len(self._labels), generator=rng)
@@ -124,7 +123,7 @@ class Pupil:
             self._set_rate((self.epoch + number / batches) / self.schooling.epochs)
             chosen = order[number * self.schooling.batch :][: self.schooling.batch].to(self.machine.device)
             total += self._step(self._changed(self._pixels[chosen], rng), self._labels[chosen])
-            tell((number + 1) / batches)
+            tell(self.schooling.batch)
         self.epoch += 1
         return total.item() / batches
 

@@ -162,7 +162,7 @@ def _taught(
     pupil = Pupil(lesson, count, schooling, machine)
     began = time.monotonic()
     while not pupil.finished:
-        loss = pupil.learn(lambda share: None)
+        loss = pupil.learn(lambda count: None)
         done = f"{pupil.epoch} of {schooling.epochs}, loss {loss:.3f}, {time.monotonic() - began:.0f} s"
         tell(f"learning from {kind} images: {done}")
     return pupil

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 import numpy as np
 from PIL.Image import Image
 
 from gander.data.images import Images
 from gander.data.origins import Pixels
-from gander.generate.sheet import contact_sheet
+from gander.generate.sheet import contact_sheet, encode_png
+from gander.generate.template import render
 from gander.run import made_whole
 
 if TYPE_CHECKING:
@@ -78,24 +76,12 @@ def write_evaluation(folder: Path, answer: Mapping[str, Any], pictures: list[Pic
         answer: what `scores.json` is to hold; `docs/scores.md` describes it.
     Raises: UsageError where the folder is there already, StorageError where it cannot be written.
     """
-    encoded = {picture.name: _png(picture.image) for picture in pictures}
+    encoded = {picture.name: encode_png(picture.image) for picture in pictures}
     with made_whole(folder) as draft:
         for name, data in encoded.items():
             (draft / f"{name}.png").write_bytes(data)
         (draft / "scores.json").write_text(json.dumps(answer, indent=2) + "\n", "utf-8")
         sources = {name: base64.b64encode(data).decode() for name, data in encoded.items()}
-        page = _template().render(answer=answer, pictures=pictures, sources=sources)
+        told = {"answer": answer, "pictures": pictures, "sources": sources}
+        page = render("gander.report", "evaluation.html", told)
         (draft / "page.html").write_text(page, "utf-8")
-
-
-def _png(image: Image) -> bytes:
-    encoded = io.BytesIO()
-    image.save(encoded, format="PNG")
-    return encoded.getvalue()
-
-
-def _template() -> jinja2.Template:
-    text = (resources.files("gander.report") / "evaluation.html").read_text("utf-8")
-    world = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    world.filters["figure"] = lambda value: "" if value is None else f"{value:.4g}"
-    return world.from_string(text)

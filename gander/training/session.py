@@ -162,11 +162,11 @@ class Session:
 
     def _save_generator(self, run: Run) -> None:
         """Write the averaged generator's file; where no score was better, that of the best, too."""
-        files = [run.generator_file]
+        whole, files = self._whole(), [run.generator_file]
         if self.scorer.is_best(self.images_done):
             files.append(run.best_file)
         for file in files:
-            save_generator(file, self.recipe, self.shape, self.images.classes, self._whole())
+            save_generator(file, self.recipe, self.shape, self.images.classes, whole)
 
     def tidy(self, run: Run) -> None:
         """Make the directory what it was when the state was saved that was taken up."""

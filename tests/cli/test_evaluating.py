@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from gander.training.loop import train
+from tests.judged import dark_and_light
 from tests.tiny import tiny
 
 
@@ -18,10 +19,8 @@ from tests.tiny import tiny
 def folder(tmp_path_factory):
     """Labelled data that a judge can learn in a second, and a run on them."""
     folder = tmp_path_factory.mktemp("scored")
-    labels = np.arange(400) % 2
-    pixels = np.random.default_rng(0).integers(0, 90, (400, 8, 8, 3)) + labels[:, None, None, None] * 120
-    np.savez(folder / "data.npz", images=pixels.astype(np.uint8), labels=labels, classes=["dark", "light"])
-    np.savez(folder / "plain.npz", images=pixels.astype(np.uint8))
+    with np.load(dark_and_light(folder)) as arrays:
+        np.savez(folder / "plain.npz", images=arrays["images"])
     train(tiny(folder, "projection"), folder / "run")
     return folder
 

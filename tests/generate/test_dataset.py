@@ -19,7 +19,6 @@ import pytest
 import torch
 
 from gander.data.images import open_images
-from gander.engine.machine import Machine
 from gander.errors import StorageError, UsageError
 from gander.generate import dataset
 from gander.generate.load import load
@@ -27,9 +26,9 @@ from gander.generate.produce import Producer, Wishes
 from gander.generate.sieve import Rules
 from gander.generate.stream import BLOCK, Stream, shares, spread, truncated
 from gander.generate.writers import FORMATS
-from gander.metrics.judge import Record, find_judge, judge_file, save_judge
-from gander.metrics.schooling import Pupil, Schooling, lessons
+from gander.metrics.judge import find_judge
 from gander.training.loop import train
+from tests.judged import dark_and_light, teach_judge
 from tests.tiny import command, finish, start, tiny
 
 N = 5 * BLOCK // 2  # two parts and a bit, of a block each
@@ -336,16 +335,7 @@ def test_another_seed_makes_other_images(runs, tmp_path):
 def judged(tmp_path_factory):
     """Dark and light images with their judge, and two runs on them: one with classes, one without."""
     folder = tmp_path_factory.mktemp("judged")
-    labels = np.arange(400) % 2
-    pixels = np.random.default_rng(0).integers(0, 90, (400, 8, 8, 3)) + labels[:, None, None, None] * 120
-    np.savez(folder / "data.npz", images=pixels.astype(np.uint8), labels=labels, classes=["dark", "light"])
-    images = open_images(str(folder / "data.npz"))
-    schooling = Schooling(epochs=2, batch=50, width=8, shift=0)
-    pupil = Pupil(lessons(images)[0], 2, schooling, Machine(torch.device("cpu")))
-    while not pupil.finished:
-        pupil.learn(lambda share: None)
-    record = Record("data", images.digest, images.classes, 3, 8, 8, 1.0, 40, 2, 0, "a command", "2.0")
-    save_judge(judge_file(images), pupil.net, record)
+    teach_judge(dark_and_light(folder))
     return [train(tiny(folder, flavour), folder / flavour) for flavour in ("projection", "plain")]
 
 

@@ -12,7 +12,7 @@ from gander.data.images import Images
 from gander.engine.machine import Machine
 from gander.errors import DataError, UsageError
 from gander.metrics.evaluation import Reals, Subject, evaluate, split_reals
-from gander.metrics.judge import Judge, Record, held_out
+from gander.metrics.judge import Judge, Record, held_out, learned_and_held_out
 from gander.metrics.schooling import Pupil, Schooling, lessons
 
 N = 400
@@ -42,7 +42,7 @@ def judge(real):
     schooling = Schooling(epochs=3, batch=50, width=8, shift=0)
     pupil = Pupil(lesson, 4, schooling, Machine(torch.device("cpu"), threads=1))
     while not pupil.finished:
-        pupil.learn(lambda share: None)
+        pupil.learn(lambda count: None)
     record = Record(
         "stripes", real.digest, real.classes, 3, 16, 8, pupil.accuracy(test), 200, 3, 0, "a command", "2.0"
     )
@@ -126,7 +126,7 @@ def test_the_same_images_score_the_same_with_or_without_the_cache(real, judge, m
 
 
 def test_no_real_image_is_on_both_sides_of_the_floor(real):
-    compared, against = split_reals(real, 900, 0)
+    compared, against = split_reals(*learned_and_held_out(real), 900, 0)
     assert len({*compared, *against}) == 1800
     assert not np.isin(compared, held_out(real)).any()
     assert np.isin(against[:200], held_out(real)).all()

@@ -45,7 +45,7 @@ def pupil_of(images, schooling):
 def taught():
     pupil = pupil_of(stripes(), SHORT)
     while not pupil.finished:
-        pupil.learn(lambda share: None)
+        pupil.learn(lambda count: None)
     return pupil
 
 
@@ -62,7 +62,7 @@ def test_a_tenth_of_each_class_is_held_out_and_never_learned_from(monkeypatch):
     pupil, seen = pupil_of(images, SHORT), []
     monkeypatch.setattr(pupil, "_step", lambda pixels, labels: torch.tensor(0.0))
     monkeypatch.setattr(pupil, "_changed", lambda pixels, rng: seen.append(pixels) or pixels)
-    pupil.learn(lambda share: None)
+    pupil.learn(lambda count: None)
     learned = {image.numpy().tobytes() for image in torch.cat(seen)}
     assert len(learned) == 180
     assert not learned & {image.tobytes() for image in images.pixels[aside]}
@@ -80,12 +80,12 @@ def test_the_same_images_are_held_out_in_whatever_order_they_come():
 def test_an_interrupted_schooling_goes_on_to_the_same_bits(taught, tmp_path, stops):
     first = pupil_of(stripes(), SHORT)
     for _ in range(stops):
-        first.learn(lambda share: None)
+        first.learn(lambda count: None)
     first.save(tmp_path / "draft")
     second = pupil_of(stripes(), SHORT)
     assert second.restore(tmp_path / "draft")
     while not second.finished:
-        second.learn(lambda share: None)
+        second.learn(lambda count: None)
     for name, tensor in taught.net.state_dict().items():
         assert torch.equal(tensor, second.net.state_dict()[name]), name
 

@@ -10,14 +10,12 @@ import pytest
 import torch
 
 from gander.data.images import open_images
-from gander.engine.machine import Machine
 from gander.generate.load import load
-from gander.metrics.judge import Record, judge_file, save_judge
-from gander.metrics.schooling import Pupil, Schooling, lessons
 from gander.run import Run
 from gander.training.checkpoint import newest_checkpoint
 from gander.training.loop import resume, train
 from gander.training.scoring import Scorer
+from tests.judged import dark_and_light, teach_judge
 from tests.tiny import BATCH, Notes, contents, stopped_run, tiny
 
 ALWAYS = {"evaluate": {"every": 2 * BATCH, "n": 100, "share": 1.0}}
@@ -28,18 +26,9 @@ CPU = torch.device("cpu")
 def folder(tmp_path_factory):
     """Data of dark and light images, and their judge."""
     folder = tmp_path_factory.mktemp("scored")
-    labels = np.arange(400) % 2
-    pixels = np.random.default_rng(0).integers(0, 90, (400, 8, 8, 3)) + labels[:, None, None, None] * 120
-    np.savez(folder / "data.npz", images=pixels.astype(np.uint8), labels=labels, classes=["dark", "light"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANDER_CACHE", str(folder / "cache"))
-        images = open_images(str(folder / "data.npz"))
-        schooling = Schooling(epochs=2, batch=50, width=8, shift=0)
-        pupil = Pupil(lessons(images)[0], 2, schooling, Machine(CPU))
-        while not pupil.finished:
-            pupil.learn(lambda share: None)
-        record = Record("data", images.digest, images.classes, 3, 8, 8, 1.0, 40, 2, 0, "a command", "2.0")
-        save_judge(judge_file(images), pupil.net, record)
+        teach_judge(dark_and_light(folder))
         yield folder
 
 

@@ -1,0 +1,33 @@
+"""Data of dark and light images, and the judge that learns them in a second."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gander.data.images import open_images
+from gander.engine.machine import Machine
+from gander.metrics.judge import Record, judge_file, save_judge
+from gander.metrics.schooling import Pupil, Schooling, lessons
+
+
+def dark_and_light(folder: Path) -> Path:
+    """Write `data.npz`, 400 images of 8 x 8 in two classes."""
+    labels = np.arange(400) % 2
+    pixels = np.random.default_rng(0).integers(0, 90, (400, 8, 8, 3)) + labels[:, None, None, None] * 120
+    path = folder / "data.npz"
+    np.savez(path, images=pixels.astype(np.uint8), labels=labels, classes=["dark", "light"])
+    return path
+
+
+def teach_judge(data: Path) -> None:
+    """Put a judge of the data into the cache."""
+    images = open_images(str(data))
+    schooling = Schooling(epochs=2, batch=50, width=8, shift=0)
+    pupil = Pupil(lessons(images)[0], 2, schooling, Machine(torch.device("cpu")))
+    while not pupil.finished:
+        pupil.learn(lambda count: None)
+    record = Record("data", images.digest, images.classes, 3, 8, 8, 1.0, 40, 2, 0, "a command", "2.0")
+    save_judge(judge_file(images), pupil.net, record)
