@@ -10,8 +10,6 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -19,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from process import cost_of
 
 from gander.engine.machine import choose_machine, device_name
 from gander.generate.load import load
@@ -70,17 +69,10 @@ def forward_rate(run: str) -> float:
 def made(run: str, n: int, name: str) -> tuple[float, float, float]:
     """Make a set; give seconds, and megabytes on disk and in memory."""
     folder = Path(tempfile.mkdtemp())
-    words = [sys.executable, "-m", "gander", "generate", run, "-n", str(n), "--to", str(folder / "out")]
-    began = time.perf_counter()
-    with subprocess.Popen([*words, "--format", name], stdout=subprocess.DEVNULL) as process:
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.perf_counter() - began
-    if process.returncode:
-        raise SystemExit(f"{name} ended with {process.returncode}")
+    cost = cost_of("generate", run, "-n", n, "--to", folder / "out", "--format", name)
     size = sum(path.stat().st_size for path in (folder / "out").rglob("*") if path.is_file())
     shutil.rmtree(folder)
-    return seconds, size / 1e6, usage.ru_maxrss / 1e3
+    return cost.seconds, size / 1e6, cost.peak_mb
 
 
 def savetxt_seconds(n: int) -> float:
