@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ import numpy.typing as npt
 
 from gander.data.images import Images, open_images
 from gander.data.names import NAMED
+from gander.data.store import cache_folder, storage_errors
 from gander.engine.machine import Machine
 from gander.errors import GanderError, UsageError
 from gander.metrics.schooling import Labelled, Pupil, Schooling, lessons, may_be_mirrored, usual_batch
@@ -94,6 +98,9 @@ def measure_use(
     fakes = make(lesson.labels, seed)
     if len(np.unique(fakes.labels)) < 2:
         raise UsageError("--use: a classifier tells classes apart, and these images are of one")
+    if len(fakes.labels) < len(lesson.labels):  # equal counts, or the comparison is not of the images
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(lesson.labels))[: len(fakes.labels)])
+        lesson = Labelled(lesson.pixels[chosen], lesson.labels[chosen])
     looks = _QUICK_LOOKS if quick else _LOOKS
     schooling = Schooling(
         epochs=max(1, round(looks / len(lesson.labels))),
@@ -103,12 +110,13 @@ def measure_use(
         width=_WIDTH,
         seed=seed,
     )
-    if len(fakes.labels) < len(lesson.labels):  # equal counts, or the comparison is not of the images
-        chosen = np.sort(np.random.default_rng(seed).permutation(len(lesson.labels))[: len(fakes.labels)])
-        lesson = Labelled(lesson.pixels[chosen], lesson.labels[chosen])
     count = len(images.classes)
-    by_fakes = _taught(fakes, count, schooling, machine, "generated", tell).name(test.pixels).numpy()
-    by_real = _taught(lesson, count, schooling, machine, "real", tell)
+    pupil = Pupil(fakes, count, schooling, machine)
+    by_fakes = _taught(pupil, "generated", tell).name(test.pixels).numpy()
+    # The twin depends on the real images alone: every run that is compared on them has the same one.
+    which = json.dumps([images.digest, split, len(lesson.labels), asdict(schooling)])
+    kept = cache_folder() / "twins" / f"{hashlib.sha256(which.encode()).hexdigest()[:32]}.safetensors"
+    by_real = _taught(Pupil(lesson, count, schooling, machine), "real", tell, kept)
     named, on_these = by_real.name(test.pixels).numpy(), by_real.name(fakes.pixels).numpy()
     right = float((by_fakes == test.labels).mean())
     return Usefulness(
@@ -151,20 +159,18 @@ def real_lesson(images: Images) -> tuple[Labelled, Labelled, str]:
     return *lessons(images), "held-out training images, which the generator may have learned from"
 
 
-def _taught(
-    lesson: Labelled,
-    count: int,
-    schooling: Schooling,
-    machine: Machine,
-    kind: str,
-    tell: Callable[[str], object],
-) -> Pupil:
-    pupil = Pupil(lesson, count, schooling, machine)
+def _taught(pupil: Pupil, kind: str, tell: Callable[[str], object], kept: Path | None = None) -> Pupil:
+    """Teach a classifier; what is kept is not taught again."""
+    if kept is not None and pupil.restore(kept) and pupil.finished:
+        tell(f"learned from {kind} images before")
     began = time.monotonic()
     while not pupil.finished:
         loss = pupil.learn(lambda count: None)
-        done = f"{pupil.epoch} of {schooling.epochs}, loss {loss:.3f}, {time.monotonic() - began:.0f} s"
+        done = f"{pupil.epoch} of {pupil.schooling.epochs}, loss {loss:.3f}, {time.monotonic() - began:.0f} s"
         tell(f"learning from {kind} images: {done}")
+        if kept is not None:
+            with storage_errors():
+                pupil.save(kept)
     return pupil
 
 

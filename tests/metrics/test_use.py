@@ -12,7 +12,7 @@ from gander.data.images import Images
 from gander.engine.machine import Machine
 from gander.errors import UsageError
 from gander.metrics import use
-from gander.metrics.schooling import Labelled, lessons
+from gander.metrics.schooling import Labelled, Pupil, lessons
 from gander.metrics.use import measure_use, real_lesson
 
 CPU = Machine(torch.device("cpu"), threads=1)
@@ -29,7 +29,8 @@ def stripes(count, seed):
 
 
 @pytest.fixture(autouse=True)
-def short(monkeypatch):
+def short(monkeypatch, tmp_path):
+    monkeypatch.setenv("GANDER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(use, "_LOOKS", 2400)
     monkeypatch.setattr(use, "_QUICK_LOOKS", 800)
     monkeypatch.setattr(use, "_WIDTH", 8)
@@ -81,10 +82,20 @@ def test_fewer_images_are_compared_with_as_few_real_ones(monkeypatch):
     sizes = []
     taught = use._taught
     monkeypatch.setattr(
-        use, "_taught", lambda lesson, *rest: sizes.append(len(lesson.labels)) or taught(lesson, *rest)
+        use, "_taught", lambda pupil, *rest: sizes.append(len(pupil._labels)) or taught(pupil, *rest)
     )
-    used(lambda labels, seed: fresh(labels[:120], seed), quick=True)
+    found = used(lambda labels, seed: fresh(labels[:120], seed), quick=True)
     assert sizes == [120, 120]
+    assert found.protocol["epochs"] == round(800 / 120), "as many looks as at more images"
+
+
+def test_the_twin_that_learns_from_real_images_is_taught_once(monkeypatch):
+    first, learned = used(fresh), []
+    learn = Pupil.learn
+    monkeypatch.setattr(Pupil, "learn", lambda pupil, tell: learned.append(pupil) or learn(pupil, tell))
+    second = used(fresh)
+    assert len(learned) == first.protocol["epochs"]
+    assert second.row() == first.row()
 
 
 def test_images_of_one_class_are_refused():
