@@ -9,12 +9,14 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gander.errors import RunInUseError, StorageError, UsageError, did_you_mean
 from gander.history import History, read_rows
+
+BEST = "best.safetensors"
 
 
 def runs_root() -> Path:
@@ -24,14 +26,19 @@ def runs_root() -> Path:
 
 @dataclass(frozen=True)
 class Run:
-    """One training on disk; it is all that looking at a training needs."""
+    """One training on disk; it is all that looking at a training needs.
+
+    Args:
+        weights: the file of the generator that is meant.
+    """
 
     path: Path
+    weights: str = "generator.safetensors"
 
     @property
     def name(self) -> str:
-        """The folder's name."""
-        return self.path.name
+        """The folder's name; with the weights' where they are not the newest."""
+        return self.path.name if self.weights == Run.weights else f"{self.path.name}/{self.weights}"
 
     @property
     def recipe_file(self) -> Path:
@@ -69,6 +76,11 @@ class Run:
         return self.path / "generator.safetensors"
 
     @property
+    def weights_file(self) -> Path:
+        """The weights that are meant: the newest, or the best."""
+        return self.path / self.weights
+
+    @property
     def metrics_file(self) -> Path:
         """One object a line: the scores during training."""
         return self.path / "metrics.jsonl"
@@ -76,7 +88,7 @@ class Run:
     @property
     def best_file(self) -> Path:
         """The averaged generator's weights at the best score during training."""
-        return self.path / "best.safetensors"
+        return self.path / BEST
 
     def sheet_file(self, images: int) -> Path:
         """Give the name of the contact sheet made after so many images."""
@@ -151,6 +163,8 @@ def _create(goal: Path, recipe_toml: str, env: Mapping[str, Any]) -> Run:
 def find_run(name: str) -> Run:
     """Find a run by path, by name under the runs folder, or the newest by `@last`.
 
+    `RUN/best.safetensors` is the run with the generator of its best checkpoint.
+
     Raises: UsageError with the nearest name.
     """
     if name == "@last":
@@ -158,6 +172,11 @@ def find_run(name: str) -> Run:
         if not newest:
             raise UsageError(f'"@last": there is no run in {runs_root()} yet', hint="gander train quickstart")
         return newest[0]
+    if Path(name).name == BEST:
+        run = replace(find_run(str(Path(name).parent)), weights=BEST)
+        if not run.best_file.is_file():
+            raise UsageError(f"{run.best_file}: is not there; a run writes it with its first scores")
+        return run
     for path in (Path(name), runs_root() / name):
         if (path / "recipe.toml").is_file():
             return Run(path)

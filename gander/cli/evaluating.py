@@ -16,7 +16,7 @@ from gander.cli.progress import duration, say
 from gander.cli.tables import make_table, print_table
 from gander.data.names import NAMED, SHAPES
 from gander.errors import UsageError
-from gander.run import Run, check_free, find_run, runs_root
+from gander.run import BEST, Run, check_free, find_run, runs_root
 
 if TYPE_CHECKING:
     from gander.data.images import Images
@@ -45,7 +45,7 @@ def evaluate_verb(subject: str, wishes: Wishes, as_json: bool) -> None:
     """Score what a run makes, or a data set, against real images; write numbers, pictures and a page."""
     from gander.engine.machine import choose_machine
     from gander.generate.source import check_wishes
-    from gander.metrics.evaluation import Reals, evaluate
+    from gander.metrics.evaluation import LEAST, Reals, evaluate
     from gander.metrics.gallery import choose_gallery
     from gander.recipe.schema import Engine
     from gander.report.evaluation import draw_gallery, write_evaluation
@@ -63,7 +63,7 @@ def evaluate_verb(subject: str, wishes: Wishes, as_json: bool) -> None:
     images = _reals(run, wishes.against)
     machine = choose_machine(Engine())
     source = _source(run, subject, images)
-    count = wishes.n or min(_USUAL, source.most, max(len(images) // 2, 1))
+    count = wishes.n or min(_USUAL, source.most, max(len(images) // 2, LEAST))
     check_wishes(source, images, count, wishes.use)
     extractor = _extractor(wishes.inception, images, str(machine.device))
     reals = Reals(images, extractor, count, wishes.seed, whole=wishes.inception is None)
@@ -94,7 +94,8 @@ def evaluate_verb(subject: str, wishes: Wishes, as_json: bool) -> None:
 def _run(subject: str) -> Run | None:
     """Give the run that is meant, or None where it is a data set."""
     path = Path(subject)
-    if subject in (*NAMED, SHAPES) or (path.exists() and not Run(path).env_file.exists()):
+    is_run = path.name == BEST or Run(path).env_file.exists()
+    if subject in (*NAMED, SHAPES) or (path.exists() and not is_run):
         return None
     return find_run(subject)
 
@@ -156,6 +157,7 @@ def _answer(subject: Subject, found: Evaluation, reals: Reals, use: Usefulness |
         "scores": [score.row() for score in found.scores],
         "caveats": found.caveats,
         "classes": reals.images.classes,
+        "memorisation": found.memorisation and found.memorisation.told(),
         "confusion": None if found.confusion is None else found.confusion.tolist(),
         "use": None if use is None else use.row(),
     }
@@ -169,11 +171,12 @@ def _show(found: Evaluation, answer: dict[str, Any]) -> None:
         table.add_row(score.name, f"{score.value:.4g}", interval, floor, score.verdict)
     print_table(table)
     told = found.scores[0].protocol
-    made = f"{told.n_fake:,} images of {answer['subject']} ({told.weights})"
+    which = {"ema": " (averaged weights)", "latest": " (latest weights)"}.get(told.weights, "")
+    made = f"{told.n_fake:,} images of {answer['subject']}{which}"
     say(f"{made}, {told.n_real:,} of {answer['data']};")
     judged = f", right on {answer['judge']['accuracy']:.1%} of held-out images" if answer["judge"] else ""
     say(f"{told.features}{judged}; {told.split}; seed {told.seed}; {duration(answer['seconds'])}.")
-    say("The floor is what real images get; 95 % is of other draws of images.")
+    say("The floor is what real images get; the interval, 95 %, is for the mean over other draws of images.")
     for caveat in found.caveats:
         say(f"note    {caveat}")
     if answer["use"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 import sys
@@ -12,7 +13,9 @@ from typing import Any
 from gander.cli.progress import counting, duration, say
 
 
-def judge_verb(source: str, epochs: int | None, mirror: bool | None, seed: int, as_json: bool) -> None:
+def judge_verb(
+    source: str, size: int | None, epochs: int | None, mirror: bool | None, seed: int, as_json: bool
+) -> None:
     """Train the judge of a data set, or go on with one that was interrupted."""
     import torch
 
@@ -22,13 +25,14 @@ def judge_verb(source: str, epochs: int | None, mirror: bool | None, seed: int, 
     from gander.metrics.schooling import Pupil, lessons, schooling_for
     from gander.recipe.schema import Engine
 
-    images = open_images(source)
+    images = open_images(source, size=size)
     schooling = schooling_for(images, epochs, mirror, seed)
     machine = choose_machine(Engine())
     lesson, test = lessons(images)
     pupil = Pupil(lesson, len(images.classes), schooling, machine)
     path = judge_file(images)
-    draft = path.with_suffix(".part")
+    how = hashlib.sha256(json.dumps(asdict(schooling)).encode()).hexdigest()[:8]
+    draft = path.with_suffix(f".{how}.part")  # another schooling is another judge
     if pupil.restore(draft) and not as_json:
         say(f"going on after epoch {pupil.epoch} of {schooling.epochs}")
     began, begun = time.monotonic(), pupil.epoch

@@ -23,7 +23,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_RUN = typer.Argument(metavar="RUN", help="A run's path or name; @last is the newest.", show_default=False)
+_RUN = typer.Argument(
+    metavar="RUN",
+    help="A run's path or name; @last is the newest, RUN/best.safetensors its best.",
+    show_default=False,
+)
 _JSON = typer.Option("--json", help="Print the answer as JSON.")
 
 
@@ -123,6 +127,9 @@ def explain(name: Annotated[str | None, typer.Argument(help="A technique, as in 
 @app.command()
 def judge(
     source: Annotated[str, typer.Argument(metavar="DATA", help="A name, or a folder or file, with labels.")],
+    size: Annotated[
+        int | None, typer.Option("--size", help="Pixels a side, as data.size.", show_default="as they are")
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, max=10_000, show_default="a million looks")
     ] = None,
@@ -138,7 +145,7 @@ def judge(
     """Train the judge of a data set: the small classifier that scores are made with."""
     from gander.cli.judging import judge_verb
 
-    judge_verb(source, epochs, mirror, seed, json)
+    judge_verb(source, size, epochs, mirror, seed, json)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from gander.generate.sheet import contact_sheet, save_png
 from gander.generate.stream import Indices, Stream
 from gander.generate.template import render
 from gander.recipe.shipped import parse_recipe, recipe_text
-from gander.run import Run
+from gander.run import BEST, Run
 
 SHEET = 100
 """Images of the contact sheet."""
@@ -60,21 +60,30 @@ def loading_lines(target: Target) -> str:
 
 def run_facts(run: Run) -> dict[str, Any]:
     """Say where a generator comes from."""
-    env, history = run.env(), run.history()
+    env = run.env()
     recipe = parse_recipe(recipe_text(str(run.recipe_file)), str(run.recipe_file))
     data = env["data"]
     return {
         "run": run.name,
         "recipe_title": recipe.get("title", ""),
         "recipe_seed": recipe.get("seed", 0),
-        "generator": file_digest(run.generator_file),
-        "trained_images": history.images[-1] if history.images else 0,
+        "generator": file_digest(run.weights_file),
+        "trained_images": _trained_images(run),
         "trained_on": {
             "source": Path(data["source"]).name,
             "images": data["images"],
             "fingerprint": data["fingerprint"],
         },
     }
+
+
+def _trained_images(run: Run) -> int:
+    """Say how many images a generator's training had been shown."""
+    if run.weights == BEST:
+        scores = run.scores()
+        return min(zip(scores.column("fd-judge"), scores.images, strict=True))[1] if scores.images else 0
+    history = run.history()
+    return history.images[-1] if history.images else 0
 
 
 def file_digest(path: Path) -> str:

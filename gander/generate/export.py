@@ -54,7 +54,7 @@ def export_generator(run: Run | Path, to: Path) -> Exported:
     sampler = load(run)
     if to.suffix == ".onnx":
         return _to_onnx(sampler, to)
-    source = run.generator_file if isinstance(run, Run) else run
+    source = run.weights_file if isinstance(run, Run) else run
     write_whole(about, (json.dumps(_description(sampler), indent=2) + "\n").encode())
     write_whole(to, source.read_bytes())
     return Exported((to, about))

@@ -30,11 +30,12 @@ _AT_ONCE = 256  # images a forward pass
 
 @dataclass(frozen=True)
 class Sampler:
-    """A generator with the latents it was trained on and the names of its classes."""
+    """A generator with the latents it was trained on, the names of its classes, and which weights it has."""
 
     generator: Generator
     latents: Latents
     classes: tuple[str, ...]
+    weights: str = "latest"  # or ema
 
     @property
     def conditional(self) -> bool:
@@ -81,10 +82,10 @@ def load(run: str | Path | Run) -> Sampler:
     Raises: UsageError where there is no such run, CheckpointError where it holds no usable generator.
     """
     if isinstance(run, Run):
-        return _load_file(run.generator_file)
+        return _load_file(run.weights_file)
     if str(run).endswith(".safetensors"):
         return _load_file(Path(run))
-    return _load_file(find_run(str(run)).generator_file)
+    return _load_file(find_run(str(run)).weights_file)
 
 
 def _load_file(path: Path) -> Sampler:
@@ -105,7 +106,7 @@ def _load_file(path: Path) -> Sampler:
     except (GanderError, SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         told = f"{path}: is not a generator that can be read: {first_line(error)}"
         raise CheckpointError(told) from None
-    return Sampler(generator.eval(), recipe.latents, classes)
+    return Sampler(generator.eval(), recipe.latents, classes, recipe.average.kind)
 
 
 def build_generator(recipe: Recipe, image: ImageShape, num_classes: int) -> Generator:

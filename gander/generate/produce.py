@@ -108,7 +108,7 @@ class Producer:
             classes = self.images.classes
         about = About(classes, self._shape(), named is not None)
         facts = {
-            "generator": file_digest(self.run.generator_file),
+            "generator": file_digest(self.run.weights_file),
             "seed": self.wishes.seed,
             "truncation": self.wishes.truncation,
             "judge": named.digest if named else None,
@@ -165,7 +165,7 @@ class Producer:
         names = None
         if labels is not None and order.about.classes == self.images.classes:
             names = torch.from_numpy(labels[:n])
-        subject = Subject("", pixels[:n], names, "averaged weights")
+        subject = Subject("", pixels[:n], names, self.sampler.weights)
         reals = Reals(self.images, self.judge, n, self.wishes.seed, whole=False)
         return {"scores": [score.row(digits=6) for score in evaluate(subject, reals).scores], "unscored": ""}
 

@@ -12,6 +12,7 @@ from gander.data.images import Images, open_images
 from gander.data.progress import progress
 from gander.errors import DataError, UsageError
 from gander.generate.load import Sampler
+from gander.generate.stream import natural_labels
 from gander.metrics.evaluation import Subject
 from gander.metrics.schooling import Labelled
 from gander.recipe.read import build_recipe
@@ -45,7 +46,7 @@ class Source(Protocol):
 
 
 class RunSource:
-    """What a run's generator makes: its classes in turn.
+    """What a run's generator makes: its classes in turns, in the mix that the real images have.
 
     Args:
         name: of the run.
@@ -61,11 +62,11 @@ class RunSource:
         _check_shape(name, shape, reals)
         self.name = name
         self.has_labels = sampler.conditional and sampler.classes == reals.classes
-        self._sampler = sampler
+        self._sampler, self._reals = sampler, reals
 
     def subject(self, n: int, seed: int) -> Subject:
         """Give n images, and the classes that were asked for."""
-        labels = torch.arange(n) % max(self._sampler.generator.num_classes, 1)
+        labels = torch.from_numpy(natural_labels(self._sampler, self._reals, n))
         latents, parts = self._sampler.draw(n, seed), []
         with progress(f"Making images of {self.name}", n) as advance:
             for start in range(0, n, _AT_ONCE):
@@ -73,7 +74,7 @@ class RunSource:
                 parts.append(self._sampler.images(latents[part], labels[part]).numpy())
                 advance(len(parts[-1]))
         pixels = np.concatenate(parts)
-        return Subject(self.name, pixels, labels if self.has_labels else None, "averaged weights")
+        return Subject(self.name, pixels, labels if self.has_labels else None, self._sampler.weights)
 
     def labelled(self, labels: npt.NDArray[np.int64], seed: int) -> Labelled:
         """Give an image of each of these classes (N,)."""
@@ -94,21 +95,23 @@ class DataSource:
         _check_shape(images.source, images.pixels.shape[1:], reals)
         self.name = images.source
         self.most = len(images)
-        self.has_labels = images.classes == reals.classes != ()
-        self._images = images
+        self._images, self._labels = images, None
+        if images.labels is not None and {*images.classes} <= {*reals.classes}:
+            numbers = np.array([reals.classes.index(name) for name in images.classes])
+            self._labels = numbers[images.labels]
+        self.has_labels = self._labels is not None
 
     def subject(self, n: int, seed: int) -> Subject:
         """Give n images, drawn without repetition."""
         chosen = self._drawn(n, seed)
-        told = self._images.labels
-        labels = torch.from_numpy(told[chosen]) if told is not None and self.has_labels else None
+        labels = None if self._labels is None else torch.from_numpy(self._labels[chosen])
         return Subject(self.name, self._images.pixels[chosen], labels, "as they are")
 
     def labelled(self, labels: npt.NDArray[np.int64], seed: int) -> Labelled:
         """Give as many images as labels, or all there are, in the mix of classes that they have."""
         chosen = self._drawn(len(labels), seed)
-        assert self._images.labels is not None
-        return Labelled(self._images.pixels[chosen], self._images.labels[chosen])
+        assert self._labels is not None
+        return Labelled(self._images.pixels[chosen], self._labels[chosen])
 
     def _drawn(self, n: int, seed: int) -> npt.NDArray[np.int64]:
         return np.sort(np.random.default_rng(seed).permutation(len(self._images))[:n])

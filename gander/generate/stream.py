@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from gander.data.images import Images
 from gander.data.origins import Pixels
 from gander.errors import UsageError
 from gander.generate.load import Sampler
@@ -59,6 +60,12 @@ def truncated(sampler: Sampler, limit: float | None) -> Sampler:
     if not 0 < limit <= 10:
         raise UsageError(f"--truncation {limit:g}: more than 0 and at most 10 standard deviations are wanted")
     return replace(sampler, latents=Truncated(dim=sampler.latents.dim, limit=limit))
+
+
+def natural_labels(sampler: Sampler, images: Images, n: int) -> Indices:
+    """Give n labels in the mix of classes that real images have, in turns; 0 where there are no classes."""
+    counts = images.counts().tolist() if images.classes == sampler.classes else []
+    return spread(shares(counts or [1] * max(sampler.generator.num_classes, 1), n))
 
 
 def spread(counts: Sequence[int]) -> Indices:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,7 +18,7 @@ from gander.data.store import cache_folder, storage_errors
 from gander.errors import DataError
 from gander.metrics.classes import classifier_score, confusion, label_fidelity, within_class_diversity
 from gander.metrics.extractor import Extractor, Opinion
-from gander.metrics.frechet import Estimate, Moments, frechet_at_infinity, frechet_distances
+from gander.metrics.frechet import Estimate, Moments, frechet_at_infinity, frechet_with_error
 from gander.metrics.judge import learned_and_held_out
 from gander.metrics.kernel import kernel_distance
 from gander.metrics.modes import MODES, covered_modes, has_known_modes
@@ -30,9 +29,13 @@ from gander.run import write_whole
 LEAST = 100
 """Images, below which scores say nothing."""
 
-_PARTS = 4  # in which the fakes are scored again, for the interval
+_STANDARD_ERRORS = {"frechet": 2.262, "infinity": 2.228, "classifier": 2.262}
+"""To either end of a 95 % interval: Student's t for 9, 10 and 9 degrees of freedom. The others have many."""
+
 _NEIGHBOURS = 5
 _SPLITS = 10
+_USUAL = 1.96
+_OF_REALS = ("recall", "coverage")  # are shares of the real images
 _CHANCE = 0.001  # below which a share of near copies is no chance
 _FOR_INFINITY = 10  # images a feature
 
@@ -71,7 +74,7 @@ class Reals:
     def __init__(self, images: Images, extractor: Extractor, n: int, seed: int = 0, whole: bool = True):
         if n < LEAST:
             raise DataError(f"n = {n}: scores need at least {LEAST} images", hint="-n 2000")
-        self.images, self.extractor, self.n, self.seed = images, extractor, n, seed
+        self.images, self.extractor, self.n, self.seed, self.whole = images, extractor, n, seed, whole
         learned, aside = learned_and_held_out(images)
         compared, against = split_reals(learned, aside, n, seed)
         every = np.arange(len(images))
@@ -90,7 +93,7 @@ class Reals:
             if images.labels is not None:
                 self.floor_labels = torch.from_numpy(images.labels[against])
         self.memory: Memory | None = None
-        if whole:
+        if whole and len(aside):
             self.memory = Memory(learned, features[learned], features[aside])
         in_floor = f"the floor has {np.isin(against, aside).sum():,} held-out images of {n:,}"
         self.split = f"train; {in_floor if len(against) else 'no floor: too few real images'}"
@@ -98,32 +101,27 @@ class Reals:
     def values(self, opinion: Opinion, pixels: Callable[[], npt.NDArray[np.uint8]]) -> dict[str, Estimate]:
         """Score others against these; `pixels` gives their images where a score needs them.
 
-        Shares have no standard error here: their interval is not the normal one.
+        Shares have no standard error here: their interval is not the normal one. Others are shuffled first:
+        images come class by class, and some scores take parts of them.
         """
-        real, other = self.features, opinion.features
+        order = torch.randperm(len(opinion.features), generator=torch.Generator().manual_seed(self.seed))
+        real, other, probabilities = self.features, opinion.features[order], opinion.probabilities[order]
         near = precision_recall_density_coverage(real, other, _NEIGHBOURS)
-        sure = classifier_score(opinion.probabilities, _SPLITS)
+        sure = classifier_score(probabilities, _SPLITS)
         values = {
-            "frechet": _frechet(self.moments, other),
+            "frechet": frechet_with_error(self.moments, other),
             "kernel": kernel_distance(real, other),
             "precision": Estimate(near.precision, math.nan),
             "recall": Estimate(near.recall, math.nan),
             "density": Estimate(near.density, near.density_error),
             "coverage": Estimate(near.coverage, math.nan),
-            "classifier": Estimate(sure.mean, sure.spread / _SPLITS**0.5),
+            "classifier": Estimate(sure.mean, sure.spread / (_SPLITS - 1) ** 0.5),
         }
         if len(other) >= _FOR_INFINITY * real.shape[1]:
             values["infinity"] = frechet_at_infinity(self.moments, other, self.seed)
         if has_known_modes(self.images):
             values["modes"] = Estimate(covered_modes(pixels()), math.nan)
         return values
-
-
-def _frechet(moments: Moments, others: Tensor) -> Estimate:
-    # The bias of smaller parts is the same for all of them: their scatter is that of n / parts images.
-    sets = [others, *others.tensor_split(_PARTS)]
-    value, *parts = frechet_distances(moments, [Moments.of(part) for part in sets])
-    return Estimate(value, statistics.stdev(parts) / math.sqrt(_PARTS))
 
 
 @dataclass(frozen=True)
@@ -166,7 +164,7 @@ def evaluate(subject: Subject, reals: Reals) -> Evaluation:
     if labels is not None and extractor.accuracy is not None:
         scores.append(_fidelity(made, labels, extractor.accuracy, protocol))
         found = confusion(labels, made.probabilities.argmax(1), len(reals.images.classes))
-    if labels is not None and len({*labels.tolist()}) < n:
+    if labels is not None and _has_pair(labels):
         scores.append(_diversity(made, labels, reals, protocol))
     memory = None
     if reals.memory is not None:
@@ -210,13 +208,13 @@ def real_features(images: Images, extractor: Extractor, places: Indices, keep: b
 
 def _distances(made: Opinion, subject: Subject, reals: Reals, protocol: Protocol) -> list[Score]:
     ours, names = reals.values(made, lambda: subject.pixels), reals.extractor.names
-    floor = {} if reals.floor is None else {key: value.value for key, value in reals.floor.items()}
+    floors = reals.floor or {}
+    floor = {key: estimate.value for key, estimate in floors.items()}
     value = {key: estimate.value for key, estimate in ours.items()}
-    told = "not " * (value["kernel"] < 3 * ours["kernel"].standard_error)
     known = {
-        "frechet": (names.frechet, "lower", _times(value["frechet"], floor.get("frechet"))),
+        "frechet": (names.frechet, "lower", _beside(ours["frechet"], floors.get("frechet"), "frechet")),
         "infinity": (f"{names.frechet}-infinity", "lower", "what endlessly many of these images would get"),
-        "kernel": (names.kernel, "lower", f"{told}told from real images"),
+        "kernel": (names.kernel, "lower", _beside(ours["kernel"], floors.get("kernel"), "kernel")),
         "precision": (f"precision{names.suffix}", "higher", "of the images are among real ones"),
         "recall": (f"recall{names.suffix}", "higher", "of real images are among these"),
         "density": (f"density{names.suffix}", "higher", "of the real neighbours that an image should have"),
@@ -233,7 +231,8 @@ def _distances(made: Opinion, subject: Subject, reals: Reals, protocol: Protocol
         if key in ours:
             if key in ("precision", "recall", "density", "coverage"):
                 verdict = f"{value[key]:.0%} {verdict}"
-            low, high = _ends(key, ours[key], len(made.features))
+            n = len(reals.features) if key in _OF_REALS else len(made.features)
+            low, high = _ends(key, ours[key], n)
             scores.append(Score(name, value[key], floor.get(key), low, high, better, verdict, protocol))
     return scores
 
@@ -243,15 +242,19 @@ def _ends(key: str, estimate: Estimate, n: int) -> tuple[float | None, float | N
         return None, None
     if math.isnan(estimate.standard_error):
         return around_share(estimate.value, n)
-    low, high = around(*estimate)
+    low, high = around(*estimate, _STANDARD_ERRORS.get(key, _USUAL))
     return max(low, 0.0) if key == "frechet" else low, high
 
 
-def _times(value: float, floor: float | None) -> str:
+def _beside(ours: Estimate, floor: Estimate | None, key: str) -> str:
+    """Say whether a distance is more than chance makes of the floor, and how many times it."""
     if floor is None:
         return "no floor to compare it with"
-    ratio = value / max(floor, 1e-9)
-    return "as near as real images are" if ratio < 1.5 else f"{ratio:,.0f} times as far as real images are"
+    chance = _STANDARD_ERRORS.get(key, _USUAL) * math.hypot(ours.standard_error, floor.standard_error)
+    if ours.value - floor.value <= chance:
+        return "not told from real images"
+    told = "told from real images"
+    return f"{told}: {ours.value / floor.value:,.1f} times the floor" if floor.value > chance else told
 
 
 def _fidelity(made: Opinion, labels: Tensor, accuracy: float, protocol: Protocol) -> Score:
@@ -265,18 +268,26 @@ def _diversity(made: Opinion, labels: Tensor, reals: Reals, protocol: Protocol) 
     """Score how far apart the images of a class are; the least varied class is named."""
     ours = within_class_diversity(made.features, labels)
     value, floor, told = sum(ours.values()) / len(ours), None, ""
-    if reals.floor_opinion is not None and reals.floor_labels is not None:
+    if reals.floor_opinion is not None and reals.floor_labels is not None and _has_pair(reals.floor_labels):
         theirs = within_class_diversity(reals.floor_opinion.features, reals.floor_labels)
-        floor = sum(theirs.values()) / len(theirs)
         shares = {label: ours[label] / max(theirs[label], 1e-9) for label in ours if label in theirs}
-        least = min(shares, key=shares.__getitem__)
-        told = f"least in {reals.images.classes[least]}: {shares[least]:.0%} of what real images have"
+        if shares:
+            floor = sum(theirs[label] for label in shares) / len(shares)
+            least = min(shares, key=shares.__getitem__)
+            told = f"least in {reals.images.classes[least]}: {shares[least]:.0%} of what real images have"
     return Score("class-diversity", value, floor, None, None, "near", told, protocol)
+
+
+def _has_pair(labels: Tensor) -> bool:
+    """Tell whether a class has two images."""
+    return len({*labels.tolist()}) < len(labels)
 
 
 def _memorised(memory: Memorisation, n: int, protocol: Protocol) -> Score:
     copies = memory.p_value < _CHANCE
-    verdict = "copies of training images: look at the pairs" if copies else "no sign of copies"
+    verdict = (
+        "nearer to training images than held-out ones: look at the pairs" if copies else "no sign of copies"
+    )
     low, high = around_share(memory.share, n)
     return Score("memorised", memory.share, memory.expected, low, high, "near", verdict, protocol)
 
@@ -284,14 +295,20 @@ def _memorised(memory: Memorisation, n: int, protocol: Protocol) -> Score:
 def _caveats(subject: Subject, reals: Reals) -> tuple[str, ...]:
     n, width = len(subject.pixels), reals.features.shape[1]
     said = []
-    repeated = n - len({hashlib.sha256(image.tobytes()).digest() for image in subject.pixels})
+    seen = _hashes(subject.pixels)
+    repeated = n - len(seen)
     if repeated:
         said.append("all images are equal" if repeated == n - 1 else f"{repeated:,} images repeat others")
+    same = len(seen & _hashes(reals.images.pixels)) if reals.whole else 0
+    if same:
+        said.append(f"{same:,} images are, to the pixel, among the real ones that they are compared with")
     if n < _FOR_INFINITY * width:
         said.append(
             f"{n:,} images are few for {width} features: much of {reals.extractor.names.frechet} is bias, "
             f"and it is not extrapolated; -n {_FOR_INFINITY * width} does"
         )
+    if reals.whole and reals.memory is None:
+        said.append("no test of copies: no image of these classes is held out")
     if len(reals.features) < n:
         said.append(f"{len(reals.features):,} real images are all there are for {n:,} others")
     if reals.floor is None:
@@ -303,3 +320,7 @@ def _caveats(subject: Subject, reals: Reals) -> tuple[str, ...]:
             f"no image was asked for of {', '.join(reals.images.classes[k] for k in sorted(missing))}"
         )
     return tuple(said)
+
+
+def _hashes(pixels: npt.NDArray[np.uint8]) -> set[bytes]:
+    return {hashlib.sha256(image.tobytes()).digest() for image in pixels}

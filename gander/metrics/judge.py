@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from gander.data.images import Images
+from gander.data.names import NAMED, SHAPES
 from gander.data.store import cache_folder
 from gander.errors import DataError, first_line
 from gander.metrics.extractor import Names, Opinion, look_in_parts
@@ -41,11 +42,12 @@ class Record:
     size: int
     width: int
     accuracy: float  # on the held-out images
-    held_out: int  # images, as `held_out` picks them
+    held_out: int  # images
     epochs: int
     seed: int
     command: str
     torch: str
+    held_out_by: str = "a tenth of each class of the training images, by the hashes of their pixels"
 
 
 class JudgeNet(nn.Module):
@@ -186,7 +188,15 @@ def find_judge(images: Images, device: str = "cpu") -> Judge:
     for path in (judge_file(images), *_shipped()):
         if path.is_file() and read_record(path).digest == images.digest:
             return load_judge(path, device)
-    raise DataError(f"{images.source}: these data have no judge yet", hint=f"gander judge {images.source}")
+    if images.labels is None or len(images.classes) < 2:
+        raise DataError(
+            f"{images.source}: a judge learns to tell classes apart, and these data have none",
+            hint="--inception FILE, which needs no classes",
+        )
+    size = "" if images.source in (*NAMED, SHAPES) else f" --size {images.size}"
+    raise DataError(
+        f"{images.source}: these data have no judge yet", hint=f"gander judge {images.source}{size}"
+    )
 
 
 def _shipped() -> Sequence[Path]:

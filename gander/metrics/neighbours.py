@@ -41,6 +41,10 @@ class Memorisation(NamedTuple):
     fakes: Tensor  # (N,) the fakes' rows in that order
     nearest: Tensor  # (N,) the rows of their nearest training images
 
+    def told(self) -> dict[str, float]:
+        """Give the numbers of both tests."""
+        return {name: getattr(self, name) for name in ("share", "expected", "p_value", "nearer", "z")}
+
 
 def kth_distances(features: Tensor, k: int, rows: int = 1024) -> Tensor:
     """Give the distance of every row to its k-th nearest other row, (N,) float64.

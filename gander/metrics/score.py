@@ -19,7 +19,7 @@ class Protocol:
     n_fake: int
     split: str  # which real images
     resize: str
-    weights: str  # of the generator: average, or latest; or of no generator
+    weights: str  # of the generator: EMA or latest; of images from elsewhere, as they are
     seed: int
 
 
@@ -30,7 +30,7 @@ class Score:
     Args:
         floor: what real images that are not in the reference get, at the same counts; None where there are
             not enough of them.
-        low, high: a 95 % interval for what another draw of images would give; None where there is none.
+        low, high: a 95 % interval for the mean over other draws of images; None where there is none.
     """
 
     name: str
@@ -69,9 +69,9 @@ class Score:
         return told
 
 
-def around(value: float, standard_error: float) -> tuple[float, float]:
-    """Give the 95 % interval of a value that scatters normally."""
-    return value - 1.96 * standard_error, value + 1.96 * standard_error
+def around(value: float, standard_error: float, standard_errors: float = 1.96) -> tuple[float, float]:
+    """Give the interval of so many standard errors to either side; 1.96 are 95 % where it is known well."""
+    return value - standard_errors * standard_error, value + standard_errors * standard_error
 
 
 def around_share(share: float, n: int) -> tuple[float, float]:

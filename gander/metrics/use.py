@@ -113,10 +113,8 @@ def measure_use(
     count = len(images.classes)
     pupil = Pupil(fakes, count, schooling, machine)
     by_fakes = _taught(pupil, "generated", tell).name(test.pixels).numpy()
-    # The twin depends on the real images alone: every run that is compared on them has the same one.
-    which = json.dumps([images.digest, split, len(lesson.labels), asdict(schooling)])
-    kept = cache_folder() / "twins" / f"{hashlib.sha256(which.encode()).hexdigest()[:32]}.safetensors"
-    by_real = _taught(Pupil(lesson, count, schooling, machine), "real", tell, kept)
+    twin = Pupil(lesson, count, schooling, machine)
+    by_real = _taught(twin, "real", tell, _twin_file(images, split, lesson, schooling))
     named, on_these = by_real.name(test.pixels).numpy(), by_real.name(fakes.pixels).numpy()
     right = float((by_fakes == test.labels).mean())
     return Usefulness(
@@ -137,6 +135,12 @@ def measure_use(
             **asdict(schooling),
         },
     )
+
+
+def _twin_file(images: Images, split: str, lesson: Labelled, schooling: Schooling) -> Path:
+    """Give the place of a classifier of real images: every run that is compared on them has the same one."""
+    which = json.dumps([images.digest, split, len(lesson.labels), asdict(schooling)])
+    return cache_folder() / "twins" / f"{hashlib.sha256(which.encode()).hexdigest()[:32]}.safetensors"
 
 
 def real_lesson(images: Images) -> tuple[Labelled, Labelled, str]:

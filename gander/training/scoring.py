@@ -13,12 +13,13 @@ import torch
 from gander.data.images import Images
 from gander.errors import DataError
 from gander.generate.load import Sampler
+from gander.generate.stream import natural_labels
 from gander.metrics.evaluation import LEAST, Reals, Subject, evaluate
 from gander.metrics.judge import Judge, find_judge
 from gander.recipe.schema import Recipe
 from gander.schedule import crossed
 
-_SEED = 70_607  # of the latents, beside the run's own seed
+_SEED = 70_607  # of the latents and the real images: the same for all runs, which can be compared
 _PROBE = 100  # images, looked at to learn how fast that goes
 _FIRST = 4  # looks at n images the first time: two sets of real ones, the fakes, and as much for the rest
 
@@ -34,12 +35,12 @@ class Scorer:
 
     def __init__(self, recipe: Recipe, images: Images, device: torch.device) -> None:
         self.wanted = recipe.evaluate
-        self.seed = recipe.seed + _SEED
         self.images = images
         self.n = min(self.wanted.n, len(images) // 2)
         self.spent = 0.0  # seconds
         self.best: int | None = None  # images, at the best score
         self._least = math.inf
+        self._protocol: Mapping[str, Any] | None = None  # of the best score
         self.rows = 0
         self.note = ""
         self._judge: Judge | None = None
@@ -52,7 +53,7 @@ class Scorer:
                 raise DataError(f"{len(images)} images are too few")
             self._judge = find_judge(images, str(device))
         except DataError as error:
-            hint = f"; {error.hint} makes one" if error.hint else ""
+            hint = f"; {error.hint}" if error.hint else ""
             self.note = f"no scores during training: {error.problems[0]}{hint}"
 
     def restore(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -83,10 +84,10 @@ class Scorer:
         began = time.monotonic()
         first = self._reals is None
         if self._reals is None:
-            self._reals = Reals(self.images, self._judge, self.n, self.seed, whole=False)
-        labels = torch.arange(self.n) % max(sampler.generator.num_classes, 1)
-        pixels = sampler.images(sampler.draw(self.n, self.seed), labels).numpy()
-        subject = Subject("", pixels, labels if sampler.conditional else None, "averaged weights")
+            self._reals = Reals(self.images, self._judge, self.n, _SEED, whole=False)
+        labels = torch.from_numpy(natural_labels(sampler, self.images, self.n))
+        pixels = sampler.images(sampler.draw(self.n, _SEED), labels).numpy()
+        subject = Subject("", pixels, labels if sampler.conditional else None, sampler.weights)
         found = evaluate(subject, self._reals)
         took = time.monotonic() - began
         self.spent += took
@@ -95,8 +96,9 @@ class Scorer:
         for score in found.scores:
             told = score.row(digits=6)
             row[score.name] = told["value"]
-            if score.floor is not None:
-                row[f"{score.name}/floor"] = told["floor"]
+            row |= {
+                f"{score.name}/{end}": told[end] for end in ("floor", "low", "high") if told[end] is not None
+            }
         row["protocol"] = asdict(found.scores[0].protocol)
         self.rows += 1
         self._compare(row)
@@ -107,5 +109,7 @@ class Scorer:
         return self.best == images
 
     def _compare(self, row: Mapping[str, Any]) -> None:
+        if row["protocol"] != self._protocol:  # the judge is another: what was best is not known any more
+            self.best, self._least, self._protocol = None, math.inf, row["protocol"]
         if row["fd-judge"] < self._least:
             self.best, self._least = row["images"], row["fd-judge"]

@@ -134,7 +134,7 @@ class Session:
         if not self.scorer.due(before, now, self.finished, where["seconds"]):
             return None
         self.trainer.guard.settle()
-        row = self.scorer.score(Sampler(self._whole(), self.recipe.latents, self.images.classes), where)
+        row = self.scorer.score(self._sampler(), where)
         append_row(run.metrics_file, row)
         self._last_time += row["took"]  # the speed is that of training
         return row
@@ -217,6 +217,10 @@ class Session:
             whole.generators[stage].load_state_dict(net.state_dict())
         return whole.to(self.machine.device)
 
+    def _sampler(self) -> Sampler:
+        recipe = self.recipe
+        return Sampler(self._whole(), recipe.latents, self.images.classes, recipe.average.kind)
+
     def _grid(self, conditional: bool) -> tuple[int, int]:
         rows = len(self.images.classes) if conditional else self.recipe.samples.rows
         return rows, self.recipe.samples.columns
@@ -224,7 +228,7 @@ class Session:
     def _draw_samples(self, run: Run) -> None:
         if rank() != 0:
             return
-        sampler = Sampler(self._whole(), self.recipe.latents, self.images.classes)
+        sampler = self._sampler()
         rows, columns = self._grid(sampler.conditional)
         latents = sampler.draw(rows * columns, self.recipe.seed + _SAMPLE_SEED)
         labels = torch.arange(rows).repeat_interleave(columns)

@@ -53,7 +53,7 @@ def test_a_run_is_scored_against_its_own_data(gander, folder):
     assert {"fd-judge", "kd-judge", "precision", "recall", "label-fidelity", "memorised"} < {*scores}
     assert scores["fd-judge"]["value"] > scores["fd-judge"]["floor"]
     assert scores["fd-judge"]["protocol"]["n_fake"] == 200
-    assert scores["fd-judge"]["protocol"]["weights"] == "averaged weights"
+    assert scores["fd-judge"]["protocol"]["weights"] == "ema"
 
 
 def test_a_folder_holds_numbers_pictures_and_a_page_that_needs_nothing_else(gander, folder, tmp_path):
@@ -94,7 +94,7 @@ def test_use_is_measured_in_both_directions(gander, folder, tmp_path, monkeypatc
 def test_data_are_scored_against_named_data_in_a_table_with_a_floor(gander, folder):
     said = gander("evaluate", folder / "data.npz", "--against", folder / "data.npz", "-n", 200).out
     assert "floor" in said
-    assert "copies of training images" in said
+    assert "nearer to training images than held-out ones" in said
     assert "200 images of" in said
 
 

@@ -96,9 +96,29 @@ def test_copied_training_images_are_called_out(real, judge):
     made = np.concatenate([stripes(N, 2).pixels[: N - 40], real.pixels[learned[:40]]])
     found = evaluate(Subject("made", made, None, "-"), reals)
     (memory,) = [score for score in found.scores if score.name == "memorised"]
-    assert memory.verdict == "copies of training images: look at the pairs"
+    assert memory.verdict == "nearer to training images than held-out ones: look at the pairs"
     assert set(found.memorisation.fakes[:40].tolist()) == {*range(N - 40, N)}
     assert sorted(learned[found.memorisation.nearest[:40]]) == learned[:40].tolist()
+
+
+@pytest.mark.parametrize("order", ["in turns", "class by class"])
+def test_the_order_in_which_classes_come_changes_no_score(real, judge, order):
+    fresh, mixed = stripes(N, 2), np.random.default_rng(0).permutation(N)
+    places = np.arange(N) if order == "in turns" else np.argsort(fresh.labels, kind="stable")
+    ours, theirs = scored(real, judge, fresh.pixels[places]), scored(real, judge, fresh.pixels[mixed])
+    assert ours["classifier-score"].value == pytest.approx(theirs["classifier-score"].value, abs=0.2)
+    for name in ("classifier-score", "fd-judge"):
+        widths = [score.high - score.low for score in (ours[name], theirs[name])]
+        assert max(widths) < 3 * min(widths)
+
+
+def test_data_of_classes_that_the_floor_has_no_pair_of_can_be_scored(real, judge):
+    few = replace(real, labels=np.arange(len(real)) % 1000, classes=tuple(map(str, range(1000))))
+    found = evaluate(
+        Subject("made", stripes(200, 2).pixels, torch.full((200,), 7), "-"), Reals(few, judge, 200)
+    )
+    (diversity,) = [score for score in found.scores if score.name == "class-diversity"]
+    assert diversity.floor is None
 
 
 def test_shuffled_labels_drop_the_fidelity_to_chance(real, judge):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gander.errors import DataError
-from gander.metrics.frechet import Moments, frechet_at_infinity, frechet_distance
+from gander.metrics.frechet import Moments, frechet_at_infinity, frechet_distance, frechet_with_error
 
 
 def known(mean: torch.Tensor, covariance: torch.Tensor) -> Moments:
@@ -140,3 +140,15 @@ def test_too_few_images_and_other_widths_are_refused():
             refused()
     with pytest.raises(DataError, match="fakes: 29 given, at least 30 needed"):
         frechet_at_infinity(moments, torch.randn(29, 3), seed=0)
+
+
+@pytest.mark.parametrize("shift", [0.05, 0.5])
+def test_the_error_is_that_of_other_draws_of_fakes(shift):
+    rng = torch.Generator().manual_seed(0)
+    real = Moments.of(torch.randn(4000, 8, generator=rng))
+    found = [frechet_with_error(real, torch.randn(300, 8, generator=rng) + shift) for _ in range(100)]
+    values, errors = torch.tensor(found).T
+    assert 0.8 < errors.mean() / values.std() < 1.6
+    assert ((values - values.mean()).abs() < 2.262 * errors).double().mean() > 0.9
+    whole = frechet_distance(real, Moments.of(fakes := torch.randn(300, 8, generator=rng)))
+    assert frechet_with_error(real, fakes).value == pytest.approx(whole, rel=1e-9)

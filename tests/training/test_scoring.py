@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from gander.data.images import open_images
+from gander.errors import UsageError
 from gander.generate.load import load
-from gander.run import Run
+from gander.generate.produce import Producer, Wishes
+from gander.run import Run, find_run
 from gander.training.checkpoint import newest_checkpoint
 from gander.training.loop import resume, train
 from gander.training.scoring import Scorer
@@ -131,3 +133,20 @@ def test_data_that_cannot_be_scored_are_told_of_and_trained_on(data, told, tmp_p
     assert isinstance(run, Run)
     assert told in heard.notes[-1]
     assert not run.metrics_file.exists()
+
+
+def test_the_best_generator_is_named_by_its_file(scored, folder):
+    best = find_run(str(scored.best_file))
+    assert (best.path, best.name) == (scored.path, "run/best.safetensors")
+    ours, kept = load(best).generator.state_dict(), load(scored.best_file).generator.state_dict()
+    assert all(torch.equal(ours[name], kept[name]) for name in kept)
+    rows = rows_of(scored)
+    made = Producer(best, Wishes(n=20, to=folder / "made")).produce(lambda count: None)
+    assert made.told["trained_images"] == min(rows, key=lambda row: row["fd-judge"])["images"]
+    assert made.told["run"] == "run/best.safetensors"
+
+
+def test_a_run_without_scores_has_no_best_generator(folder):
+    run = train(tiny(folder, "projection", {"evaluate": {"every": 0}}), folder / "unscored")
+    with pytest.raises(UsageError, match=r"best.safetensors: is not there"):
+        find_run(str(run.best_file))
