@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from gander.errors import RunInUseError, StorageError, UsageError, did_you_mean
 from gander.history import History, read_rows
 
 BEST = "best.safetensors"
+LOCK = ".lock"
 
 
 def runs_root() -> Path:
@@ -197,32 +198,42 @@ def writing(run: Run) -> Iterator[None]:
 
     Raises: RunInUseError with the holder's process number.
     """
-    try:
-        file = (run.path / ".lock").open("ab+", buffering=0)
-    except OSError as error:
-        raise storage_error(error, run.path) from None
-    with file:
+    with locked(run.path, "training"):
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            file.truncate(0)
-            file.write(str(os.getpid()).encode())
             for draft in [*run.path.glob(".*.draft"), *run.path.glob("samples/.images-*.draft")]:
                 draft.unlink(missing_ok=True)  # a process that was killed here left it
-        except BlockingIOError:
-            file.seek(0)
-            raise RunInUseError(
-                f"{run.path}: process {file.read().decode() or 'unknown'} is training it now",
-                hint="wait for it, or stop it with: kill -INT and its number",
-            ) from None
         except OSError as error:
             raise storage_error(error, run.path) from None
         yield
 
 
+def locked(folder: Path, doing: str) -> IO[bytes]:
+    """Hold a folder for writing until the file that is given is closed.
+
+    Raises: RunInUseError with the holder's process number, StorageError.
+    """
+    try:
+        file = (folder / LOCK).open("ab+", buffering=0)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.truncate(0)
+            file.write(str(os.getpid()).encode())
+        except BlockingIOError:
+            with file:
+                file.seek(0)
+                raise RunInUseError(
+                    f"{folder}: process {file.read().decode() or 'unknown'} is {doing} it now",
+                    hint="wait for it, or stop it with: kill -INT and its number",
+                ) from None
+    except OSError as error:
+        raise storage_error(error, folder) from None
+    return file
+
+
 def in_use(run: Run) -> bool:
     """Tell whether a process is writing a run now."""
     try:
-        with (run.path / ".lock").open("rb") as file:
+        with (run.path / LOCK).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -315,8 +326,8 @@ def sync_folder(path: Path) -> None:
         os.close(handle)
 
 
-def storage_error(error: OSError, path: Path) -> StorageError:
-    """Say what the disk refused, where, and how much room is left."""
+def storage_error(error: OSError, path: Path, again: str = "gander resume RUN") -> StorageError:
+    """Say what the disk refused, where, how much room is left, and what goes on from there."""
     room = ""
     for folder in (path, *path.parents):
         if folder.exists():
@@ -324,5 +335,5 @@ def storage_error(error: OSError, path: Path) -> StorageError:
             break
     return StorageError(
         f"{path}: cannot be written: {error.strerror or error}{room}",
-        hint="free some room or give another place, then gander resume RUN",
+        hint=f"free some room or give another place, then {again}",
     )

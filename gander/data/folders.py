@@ -31,7 +31,7 @@ def folder_origin(folder: Path, split: str) -> Origin | None:
     Returns: None where there is no image.
     Raises: DataError where there are splits, but not the one that is asked for.
     """
-    about = about_files(folder)
+    told = told_classes(about_files(folder))
     groups = _folders(folder)
     names = [group.name for group in groups]
     if names and SPLITS.issuperset(names):
@@ -39,18 +39,20 @@ def folder_origin(folder: Path, split: str) -> Origin | None:
             raise DataError(f'{folder}: no folder of the split "{split}"; there is: {", ".join(names)}')
         folder = folder / split
         groups = _folders(folder)
-    order = told_classes(about)
-    if {*order} == {group.name for group in groups}:
-        groups.sort(key=lambda group: order.index(group.name))
+        names = [group.name for group in groups]
+    order = [folder_name(name) for name in told]
+    if not {group.name for group in groups} <= {*order}:
+        told, order = tuple(names), names
+    groups.sort(key=lambda group: order.index(group.name))
     loose = [path for path in sorted(folder.iterdir()) if _is_image(path.name)]
     sorted_in = [path for group in groups for path in sorted(group.iterdir()) if _is_image(path.name)]
     files = (*loose, *sorted_in)
     if not files:
         return None
-    classes = tuple(group.name for group in groups) if sorted_in else ()
+    classes = told if sorted_in else ()
 
     def read() -> Contents:
-        labels = {group: index for index, group in enumerate(groups)}
+        labels = {group: order.index(group.name) for group in groups}
         entries = (
             Entry(str(path.relative_to(folder)), None, partial(_read, path), labels.get(path.parent))
             for path in files
@@ -68,6 +70,11 @@ def _read(path: Path) -> bytes:
 
 def _folders(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+
+
+def folder_name(name: str) -> str:
+    """Give a class's name as its folder's: T-shirt/top would be two."""
+    return name.replace("/", "-")
 
 
 def zip_origin(path: Path) -> Origin:

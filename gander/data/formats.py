@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from itertools import chain
 from pathlib import Path
 
@@ -25,14 +26,14 @@ FORMATS = (
 
 
 def find_origin(path: Path, split: str) -> Origin:
-    """Choose a reader for a file or a folder.
+    """Choose a reader for a file, for one that lies there in shards, or for a folder.
 
     Raises: DataError where nothing is there, or nothing that can be read.
     """
-    if path.is_file():
-        origin = _file_origin(path, split)
-    elif path.is_dir():
+    if path.is_dir():
         origin = _folder_origin(path, split)
+    elif files := [path] if path.is_file() else shards_of(path):
+        origin = _files_origin(path.parent, files, split)
     else:
         raise DataError(f"{path}: there is no such file or folder")
     if origin is None:
@@ -40,21 +41,29 @@ def find_origin(path: Path, split: str) -> Origin:
     return origin
 
 
-def _file_origin(path: Path, split: str) -> Origin | None:
-    name = path.name.lower()
+def shards_of(path: Path) -> list[Path]:
+    """List the files NAME-00000-of-00002.SUFFIX that a large NAME.SUFFIX is written as."""
+    suffix = next((suffix for suffix in SUFFIXES if path.name.endswith(suffix)), "")
+    digits = "[0-9]" * 5
+    stem = glob.escape(path.name.removesuffix(suffix))
+    return sorted(path.parent.glob(f"{stem}-{digits}-of-{digits}{suffix}")) if suffix else []
+
+
+def _files_origin(folder: Path, files: list[Path], split: str) -> Origin | None:
+    name = files[0].name.lower()
     if name.endswith(".parquet"):
-        return parquet_origin(path.parent, [path])
-    if name.endswith(".npz"):
-        return npz_origin(path, split)
-    if name.endswith(".zip"):
-        return zip_origin(path)
-    if name.endswith((".tar.gz", ".tgz")):
-        return cifar_archive_origin(path, split)
+        return parquet_origin(folder, files)
     if name.endswith(CSV_SUFFIXES):
-        return csv_origin(path.parent, [path])
+        return csv_origin(folder, files)
+    if name.endswith((".tar.gz", ".tgz")):
+        return cifar_archive_origin(files[0], split)
     if name.endswith(".tar"):
-        return tar_origin(path.parent, [path])
-    return None
+        return tar_origin(folder, files)
+    readers = {".npz": lambda path: npz_origin(path, split), ".zip": zip_origin}
+    reader = next((read for suffix, read in readers.items() if name.endswith(suffix)), None)
+    if reader is None:
+        return None
+    return reader(files[0]) if len(files) == 1 else _joined(folder, [reader(file) for file in files])
 
 
 def _within(folder: Path, *suffixes: str) -> list[Path]:
@@ -79,9 +88,9 @@ def _folder_origin(folder: Path, split: str) -> Origin | None:
         return csv_origin(folder, shards)
     if shards := _within(folder, ".tar"):
         return tar_origin(folder, shards)
-    for suffix, reader in ((".npz", lambda path: npz_origin(path, split)), (".zip", zip_origin)):
+    for suffix in (".npz", ".zip"):
         if shards := _within(folder, suffix):
-            return _joined(folder, [reader(path) for path in shards])
+            return _files_origin(folder, shards, split)
     return folder_origin(folder, split)
 
 

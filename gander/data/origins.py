@@ -81,9 +81,9 @@ class Origin:
 
 
 def about_files(folder: Path, file: str = "") -> tuple[Path, ...]:
-    """Find what a data set says of itself: in its folder, a folder up, or under its file's name."""
-    stem = re.split(r"-\d{5}-of-|\.", file)[0]
-    places = (folder / _ABOUT, folder.parent / _ABOUT, folder / f"{stem}.{_ABOUT}")
+    """Find what a data set says of itself: under its file's name, in its folder, or a folder up."""
+    stem = re.sub(r"(-\d{5}-of-\d{5})?\.(csv|tar)(\.gz|\.zst)?$", "", file)
+    places = (folder / f"{stem}.{_ABOUT}", folder / _ABOUT, folder.parent / _ABOUT)
     return tuple(place for place in places if place.is_file())
 
 
@@ -91,7 +91,9 @@ def told_classes(about: Iterable[Path]) -> tuple[str, ...]:
     """Read the class names that a data set gives of itself; () where it gives none."""
     for path in about:
         with damaged(path):
-            return tuple(str(name) for name in json.loads(path.read_text("utf-8")).get("classes") or ())
+            told = json.loads(path.read_text("utf-8"))
+        if isinstance(told, dict) and told.get("classes"):  # other programs have files of this name, too
+            return tuple(str(name) for name in told["classes"])
     return ()
 
 

@@ -47,6 +47,11 @@ def any_of_all(flag: bool) -> bool:
     return any(flags)
 
 
+def wait_for_all() -> None:
+    """Go on when every process has come here."""
+    any_of_all(False)  # a broadcast would not make its sender wait
+
+
 def first_then_others(work: Any) -> Any:
     """Do the work in the first process, then in the others, so that a cache is filled once."""
     result = work() if rank() == 0 else None

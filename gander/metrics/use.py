@@ -98,9 +98,7 @@ def measure_use(
     fakes = make(lesson.labels, seed)
     if len(np.unique(fakes.labels)) < 2:
         raise UsageError("--use: a classifier tells classes apart, and these images are of one")
-    if len(fakes.labels) < len(lesson.labels):  # equal counts, or the comparison is not of the images
-        chosen = np.sort(np.random.default_rng(seed).permutation(len(lesson.labels))[: len(fakes.labels)])
-        lesson = Labelled(lesson.pixels[chosen], lesson.labels[chosen])
+    lesson = _as_few(lesson, len(fakes.labels), seed)
     looks = _QUICK_LOOKS if quick else _LOOKS
     schooling = Schooling(
         epochs=max(1, round(looks / len(lesson.labels))),
@@ -135,6 +133,12 @@ def measure_use(
             **asdict(schooling),
         },
     )
+
+
+def _as_few(lesson: Labelled, count: int, seed: int) -> Labelled:
+    """Choose as many images: of unequal counts, the comparison is not of the images."""
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(lesson.labels))[:count])
+    return Labelled(lesson.pixels[chosen], lesson.labels[chosen])
 
 
 def _twin_file(images: Images, split: str, lesson: Labelled, schooling: Schooling) -> Path:
