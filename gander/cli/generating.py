@@ -7,6 +7,9 @@ import shlex
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
+
+import torch
 
 from gander.chance import rank, world_size
 from gander.cli.progress import counting, duration, say
@@ -20,13 +23,15 @@ from gander.run import find_run
 def generate_verb(name: str, wishes: Wishes, as_json: bool) -> None:
     """Make a data set of a run's images, or go on with one."""
     began = time.monotonic()
-    command = shlex.join(["gander", *sys.argv[1:]])
+    # The card is for others: they are not told where things lie on this machine.
+    command = shlex.join(["gander", *(Path(word).name if word[:1] == "/" else word for word in sys.argv[1:])])
     run = find_run(name)
     with process_group(wants_cuda(Engine())):
-        machine = choose_machine(Engine())
+        machine = choose_machine(Engine(precision="float32"))
+        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True  # equal bytes
         producer = Producer(run, replace(wishes, command=command), str(machine.device))
         speaks = rank() == 0
-        with counting(wishes.n // world_size(), as_json or not speaks) as tell:
+        with counting(producer.total // world_size(), as_json or not speaks) as tell:
             made = producer.produce(tell)
     if not speaks:
         return
@@ -41,4 +46,5 @@ def generate_verb(name: str, wishes: Wishes, as_json: bool) -> None:
     folder = made.target.path.parent if made.target.is_file else made.target.path
     say(f"card    {folder / made.target.beside('README.md')}")
     say(f"        {wishes.n:,} images in {duration(seconds)}, {wishes.n / seconds:,.0f} a second")
-    say(f"next    gander evaluate {made.target.path} --against DATA --use")
+    use = " --use" if made.told["counts"] else ""
+    say(f"next    gander evaluate {made.target.path} --against DATA{use}")

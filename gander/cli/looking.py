@@ -18,7 +18,7 @@ from gander.run import Run, check_free, find_run, in_use, list_runs, runs_root
 
 
 def sample_verb(
-    name: str, n: int, classes: tuple[str, ...], walk: bool, seed: int, to: Path | None, as_json: bool
+    name: str, n: int | None, classes: tuple[str, ...], walk: bool, seed: int, to: Path | None, as_json: bool
 ) -> None:
     """Draw fresh images or walks of a run."""
     from gander.generate.sample import animate, sample, save_animation
@@ -33,11 +33,11 @@ def sample_verb(
         raise UsageError(f'--to "{path}": give a name that ends in .png; with --walk, .gif and .webp move')
     if not path.parent.is_dir():
         raise UsageError(f'--to "{path}": there is no folder {path.parent}', hint=f"mkdir -p {path.parent}")
-    rows = 8 if n == 100 else n
+    rows, count = n or 8, n or 100
     if moves:
         save_animation(animate(run, rows, classes, seed), path)
     else:
-        save_png(draw_walk(run, rows, classes, seed) if walk else sample(run, n, classes, seed), path)
+        save_png(draw_walk(run, rows, classes, seed) if walk else sample(run, count, classes, seed), path)
     if as_json:
         say(json.dumps({"run": str(run.path), "picture": str(path), "seed": seed}))
     else:

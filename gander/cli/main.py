@@ -63,7 +63,9 @@ def resume(run: Annotated[str, _RUN], json: Annotated[bool, _JSON] = False) -> N
 @app.command()
 def sample(
     run: Annotated[str, _RUN],
-    n: Annotated[int, typer.Option("-n", help="How many images, or walks.")] = 100,
+    n: Annotated[
+        int | None, typer.Option("-n", min=1, help="How many.", show_default="100 images, or 8 walks")
+    ] = None,
     classes: Annotated[
         list[str] | None, typer.Option("--class", help="Only this class; may be repeated.")
     ] = None,

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gander.data.names import NAMED, SHAPES
 from gander.data.origins import Pixels
 from gander.generate.dataset import Order, Target
 from gander.generate.sheet import contact_sheet, save_png
 from gander.generate.stream import Indices, Stream
 from gander.generate.template import render
+from gander.generate.writers import About
 from gander.recipe.shipped import parse_recipe, recipe_text
 from gander.run import BEST, Run
 
@@ -21,41 +24,6 @@ SHEET = 100
 """Images of the contact sheet."""
 
 _COLUMNS = 10
-
-_GANDER = """# torch, by way of gander, which reads every format that it writes
-import torch; from gander.data import open_images
-images = open_images("{path}"); pixels = torch.from_numpy(images.pixels.copy())  # uint8 (N, C, S, S)"""
-_OTHERS = {
-    "parquet": """# pandas: columns img (PNG bytes) and label
-import pandas
-frame = pandas.read_parquet("{file}")
-# datasets
-from datasets import load_dataset
-data = load_dataset("parquet", data_files="{files}", split="train")""",
-    "csv": """# pandas: label, then a column a pixel value, in the order of rows, columns and colours
-import pandas
-frame = pandas.read_csv("{file}")""",
-    "npz": """# numpy
-import numpy
-arrays = numpy.load("{file}"); images, labels = arrays["arr_0"], arrays.get("labels")""",
-    "folder": """# datasets
-from datasets import load_dataset
-data = load_dataset("imagefolder", data_dir="{path}", split="train")""",
-    "zip": "",
-    "tar": """# webdataset
-import webdataset
-data = webdataset.WebDataset("{file}").decode("pil").to_tuple("png", "cls")""",
-}
-
-
-def loading_lines(target: Target) -> str:
-    """Give the lines of Python that read a data set, from the folder that it lies in."""
-    path = target.path.name
-    file = target.file(0, 1)
-    place = str(file) if target.is_file else f"{path}/{file}"
-    lines = (_OTHERS[target.format.split(".")[0]], _GANDER)
-    told = {"path": path, "file": place, "files": place.replace("00000-of-00001", "*")}
-    return "\n".join(text.format(**told) for text in lines if text)
 
 
 def run_facts(run: Run) -> dict[str, Any]:
@@ -91,14 +59,6 @@ def file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def class_counts(order: Order) -> dict[str, int]:
-    """Count the images of each class that has some."""
-    if order.labels is None:
-        return {}
-    counts = np.bincount(order.labels, minlength=len(order.about.classes)).tolist()
-    return {name: count for name, count in zip(order.about.classes, counts, strict=True) if count}
-
-
 def first_images(stream: Stream, order: Order, count: int) -> tuple[Pixels, Indices | None]:
     """Make the first images of a set again."""
     count = min(count, order.n)
@@ -108,7 +68,12 @@ def first_images(stream: Stream, order: Order, count: int) -> tuple[Pixels, Indi
 
 
 def write_card(
-    folder: Path, target: Target, told: dict[str, Any], pixels: Pixels, labels: Indices | None
+    folder: Path,
+    target: Target,
+    about: About,
+    told: dict[str, Any],
+    pixels: Pixels,
+    labels: Indices | None,
 ) -> None:
     """Write `README.md`, `dataset.json` and a contact sheet, class by class where each has a row."""
     if labels is not None:
@@ -121,21 +86,32 @@ def write_card(
             names = tuple(told["classes"][label] for label in rows[:, 0])
     sheet = contact_sheet(pixels, min(_COLUMNS, len(pixels)), row_names=names)
     save_png(sheet, folder / target.beside("sheet.png"))
-    about = json.dumps(told, indent=2) + "\n"
-    (folder / target.beside("dataset.json")).write_text(about, "utf-8")
-    (folder / target.beside("README.md")).write_text(_render(told, target), "utf-8")
+    (folder / target.beside("dataset.json")).write_text(json.dumps(told, indent=2) + "\n", "utf-8")
+    (folder / target.beside("README.md")).write_text(_render(told, target, about), "utf-8")
 
 
-def _render(told: dict[str, Any], target: Target) -> str:
+def _render(told: dict[str, Any], target: Target, about: About) -> str:
+    files, source, license = told["files"], told["trained_on"]["source"], told["license"]
+    last = f"{len(files) - 1:05d}"
     beside = {
         "sheet": target.beside("sheet.png"),
-        "loading": loading_lines(target),
         "size_category": _size_category(told["images"]),
+        "license": license if re.fullmatch(r"[\w.+-]*", license) else json.dumps(license),
+        "against": source if source in (*NAMED, SHAPES) else "DATA",
+        "kind": target.format.split(".")[0],
+        "path": target.path.name,
+        "first": files[0],
+        "several": len(files) > 1,
+        "every": re.sub(r"\d{5}(?=-of-)", "*", files[0]),
+        "shards": re.sub(r"\d{5}(?=-of-)", f"{{00000..{last}}}" if len(files) > 1 else last, files[0]),
+        "channels": about.shape[0],
+        "size": about.shape[1],
     }
     return render("gander.generate", "card.md", told | beside)
 
 
 def _size_category(n: int) -> str:
     """Give the class of size that the Hugging Face hub sorts by."""
-    names = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
-    return next((name for most, name in names.items() if n < most), "n>1M")
+    steps = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
+    place = max(0, min(len(str(n)) - 3, len(steps) - 1))
+    return f"{steps[place - 1]}<n<{steps[place]}" if place else "n<1K"

@@ -6,29 +6,33 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from gander.chance import rank, world_size
-from gander.engine.distributed import agree
+from gander.data.folders import folder_name
+from gander.data.origins import Pixels
+from gander.engine.distributed import agree, wait_for_all
 from gander.errors import StorageError, UsageError, did_you_mean
 from gander.generate.stream import BLOCK, Indices, Stream
 from gander.generate.writers import FORMATS, LARGEST, About, Batch, image_file
 from gander.metrics.judge import Judge
-from gander.run import check_free, storage_error, sync_folder, write_whole
+from gander.run import LOCK, check_free, locked, storage_error, sync_folder, write_whole
 
 PART = 40 * BLOCK
-"""Images of a part, which one process makes and which is there whole or not at all."""
+"""The most images of a part, which one process makes and which is there whole or not at all."""
 
+_PART_BYTES = 64 * 10**6  # of a part, which may be held in memory
 _AHEAD = 4  # blocks that are made while others are encoded and written
 _MANIFEST, _DATA, _FINISHED = "plan.json", "parts", "finished"
+_CARD = ("README.md", "dataset.json", "recipe.toml", "sheet.png")
+_AGAIN = "the same command again, which goes on from there"
 
 Tell = Callable[[int], object]
 
@@ -45,6 +49,11 @@ class Target:
     def draft(self) -> Path:
         """The folder of what is not finished."""
         return self.path.with_name(f"{self.path.name}.unfinished")
+
+    def plan(self) -> dict[str, Any]:
+        """Read what the draft is to become; {} where there is none."""
+        file = self.draft / _MANIFEST
+        return json.loads(file.read_text()) if file.is_file() else {}
 
     def file(self, number: int, count: int) -> Path:
         """Give the place, within the finished folder, of one of the set's files."""
@@ -67,6 +76,8 @@ def find_target(path: Path, wanted: str | None) -> Target:
 
     Raises: UsageError where they differ, the format is not known, or something is there already.
     """
+    if path.name in ("", ".."):
+        raise UsageError(f'--to "{path}": give the new folder or file a name', hint=f"--to {path / 'made'}")
     if wanted is not None and wanted not in FORMATS:
         allowed = ", ".join(FORMATS)
         raise UsageError(f'--format "{wanted}": allowed are {allowed}{did_you_mean(wanted, FORMATS)}')
@@ -77,12 +88,17 @@ def find_target(path: Path, wanted: str | None) -> Target:
         wanted = named
     if named is not None and wanted not in (None, named):
         raise UsageError(f'--to "{path}": is named like {named}, and --format says {wanted}')
+    if wanted is None and named is None and path.suffix[1:].isalpha():
+        near = did_you_mean(path.suffix[1:], FORMATS)
+        raise UsageError(
+            f'--to "{path}": no format is called {path.suffix[1:]}; allowed are {", ".join(FORMATS)}{near}',
+            hint="a name without an ending for a folder, or --format",
+        )
     target = Target(path, named or wanted or "parquet", named is not None)
-    taken = [path, path.with_name(target.beside("README.md").name)] if target.is_file else [path]
-    if not (target.draft / _FINISHED).exists():
-        if any(place.exists() for place in taken):
-            shutil.rmtree(target.draft, ignore_errors=True)  # a process killed at its very end left it
-        check_free(*taken)
+    if not target.is_file and path.exists():
+        if target.plan() and not any((target.draft / _DATA).glob("part-*")):
+            shutil.rmtree(target.draft)  # a process that was killed at its very end left it
+        check_free(path)
     return target
 
 
@@ -125,47 +141,75 @@ class Draft:
     def __init__(self, target: Target, order: Order) -> None:
         self.target, self.order = target, order
         self.format = FORMATS[target.format]
-        self.count = -(-order.n // PART)
         each = self.format.bytes_each(order.about)
-        rows = max(1, LARGEST // (each * PART)) if self.format.joins else 1
-        if target.format == "folder":
-            rows = self.count
-        leads = range(0, self.count, rows)
+        self.rows = min(PART, max(1, _PART_BYTES // (each * BLOCK)) * BLOCK)
+        self.count = -(-order.n // self.rows)
+        together = self.count if self.format.whole else max(1, LARGEST // (each * self.rows))
+        leads = range(0, self.count, together)
         self.shares = [
-            Share(target.file(number, len(leads)), [*range(lead, min(lead + rows, self.count))])
+            Share(target.file(number, len(leads)), [*range(lead, min(lead + together, self.count))])
             for number, lead in enumerate(leads)
         ]
-        if rank() == 0:
-            self._open(each)
-        agree(None)
+        self._most = each * (order.n + self.rows)  # bytes: what is joined is copied part by part
+        self._lock: IO[bytes] | None = None
 
-    def _open(self, each: int) -> None:
-        place = self.target.draft
-        manifest, digest = place / _MANIFEST, self.order.digest()
-        if place.exists():
-            held = json.loads(manifest.read_text()) if manifest.is_file() else {}
-            if held.get("order") != digest:
-                raise UsageError(
-                    f"{place}: holds an unfinished data set that was ordered otherwise",
-                    hint=f"the same command as then, or rm -r {place}",
-                )
-        needed = (2 if self.format.joins else 1) * each * sum(self._rows(part) for part in self.missing())
+    def __enter__(self) -> Draft:
+        if rank() == 0:
+            _check_folders(self.target, self.order.about.classes)
+            try:
+                self._open()
+            except BaseException:
+                self.__exit__()
+                raise
+        agree(None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock is not None:
+            self._lock.close()
+
+    def _open(self) -> None:
+        """Begin, or go on with what is there; nothing that is not of this order is touched."""
+        place, plan = self.target.draft, self.target.plan()
+        if plan.get("order", self.order.digest()) != self.order.digest():
+            raise UsageError(
+                f"{place}: holds an unfinished data set that was ordered otherwise",
+                hint=f"the same command as then, or rm -r {place}",
+            )
+        if not plan and place.exists() and {path.name for path in place.iterdir()} - {_DATA, LOCK}:
+            raise UsageError(f"{place}: is already there, and is no unfinished data set")
+        if not plan.get("placing"):
+            check_free(*self._places())
+        done = self.order.n - sum(self._rows(part) for part in self.missing())
+        needed = self._most * (1 - done / self.order.n)
         try:
             (place / _DATA).mkdir(parents=True, exist_ok=True)
+            self._lock = locked(place, "making")
             for left in (place / _DATA).glob(".making-*"):
                 _remove(left)
             free = shutil.disk_usage(place).free
             if needed > free:
-                if not manifest.exists():
+                if not plan:
                     shutil.rmtree(place)
                 raise StorageError(
                     f"{self.target.path}: up to {needed / 1e6:,.0f} MB are needed there, and "
                     f"{free / 1e6:,.0f} MB are free",
                     hint="--to another disk, or a smaller -n",
                 )
-            write_whole(manifest, json.dumps({"order": digest}).encode())
+            self._save_plan(placing=bool(plan.get("placing")))
         except OSError as error:
-            raise storage_error(error, self.target.path) from None
+            raise storage_error(error, self.target.path, _AGAIN) from None
+
+    def _save_plan(self, placing: bool) -> None:
+        plan = {"order": self.order.digest(), "placing": placing}
+        write_whole(self.target.draft / _MANIFEST, json.dumps(plan).encode())
+
+    def _places(self) -> list[Path]:
+        """List everything that the set will be."""
+        if not self.target.is_file:
+            return [self.target.path]
+        files = [share.file for share in self.shares] + [self.target.beside(name) for name in _CARD]
+        return [self.target.path, *(self.target.path.with_name(file.name) for file in files)]
 
     def missing(self) -> list[int]:
         """List the parts that are not there yet."""
@@ -175,16 +219,16 @@ class Draft:
 
     def _is_done(self, share: Share) -> bool:
         """Tell whether a file of the set is there, in the draft or in its place already."""
+        if (self.target.draft / _FINISHED / share.file).exists():
+            return True
         moved = self.target.path.with_name(share.file.name)
-        return (self.target.draft / _FINISHED / share.file).is_file() or (
-            self.target.is_file and moved.is_file()
-        )
+        return self.target.is_file and bool(self.target.plan().get("placing")) and moved.is_file()
 
     def _name(self, part: int) -> str:
         return f"part-{part:06d}{self.format.suffix}"
 
     def _rows(self, part: int) -> int:
-        return min(PART, self.order.n - part * PART)
+        return min(self.rows, self.order.n - part * self.rows)
 
     def make(self, stream: Stream, judge: Judge | None, tell: Tell) -> None:
         """Make this process's share of the missing parts; `tell` hears how many images are written.
@@ -193,30 +237,44 @@ class Draft:
         """
         mine = [part for part in self.missing() if part % world_size() == rank()]
         leads = {share.parts[0] for share in self.shares}
-        draft = self.target.draft / _DATA / f".making-{os.getpid()}"
+        data = self.target.draft / _DATA
+        draft = data / f".making-{rank()}"
         try:
             for part in mine:
                 _remove(draft)
-                batches = self._batches(stream, judge, part, tell)
+                counts = np.zeros(len(self.order.about.classes), np.int64)
+                batches = _counted(self._batches(stream, judge, part, tell), counts)
                 self.format.write(draft, batches, self.order.about, part in leads)
                 _sync(draft)
-                draft.rename(self.target.draft / _DATA / self._name(part))
+                write_whole(data / f"counts-{part:06d}.json", json.dumps(counts.tolist()).encode())
+                draft.rename(data / self._name(part))
         except OSError as error:
             _remove(draft)
             whole = self.count - len(self.missing())
-            told = storage_error(error, self.target.draft)
+            told = storage_error(error, self.target.draft, _AGAIN)
             told.problems = (*told.problems, f"{whole} of {self.count} parts are there, whole")
-            told.hint = "free some room, then the same command again goes on from there"
             raise told from None
-        agree(None)
+        wait_for_all()
+
+    def files(self) -> list[str]:
+        """List the files of the set, from the folder that the set lies in."""
+        root = Path() if self.target.is_file else Path(self.target.path.name)
+        return [str(root / share.file) for share in self.shares]
+
+    def counts(self) -> dict[str, int]:
+        """Count the images of each class that has some."""
+        files = (self.target.draft / _DATA).glob("counts-*.json")
+        each = [json.loads(file.read_text()) for file in files]
+        total = [sum(counts) for counts in zip(*each, strict=True)]
+        return {name: count for name, count in zip(self.order.about.classes, total, strict=True) if count}
 
     def _batches(self, stream: Stream, judge: Judge | None, part: int, tell: Tell) -> Iterator[Batch]:
-        """Give a part's images block by block; the net goes ahead of who encodes and writes."""
-        rows = np.arange(part * PART, part * PART + self._rows(part))
+        """Give a part's images block by block; the net does not wait for who encodes and writes."""
+        rows = np.arange(part * self.rows, part * self.rows + self._rows(part))
         places = rows if self.order.places is None else self.order.places[rows]
+        blocks = stream.at(places)
 
-        def encoded(block: tuple[Indices, npt.NDArray[np.uint8]]) -> Batch:
-            chosen, pixels = block
+        def encoded(chosen: Indices, pixels: Pixels) -> Batch:
             images = [image_file(image) for image in pixels] if self.format.png else []
             labels, confidence = None, None
             if judge is not None:
@@ -226,14 +284,16 @@ class Draft:
                 labels = self.order.labels[rows[chosen]]
             return Batch(int(rows[chosen[0]]), pixels, images, labels, confidence)
 
-        with ThreadPoolExecutor(2) as pool:
-            blocks = stream.at(places)
-            coming = [pool.submit(encoded, block) for block in islice(blocks, _AHEAD)]
-            while coming:
-                batch = coming.pop(0).result()
-                coming += [pool.submit(encoded, block) for block in islice(blocks, 1)]
-                yield batch
-                tell(len(batch.pixels))
+        def made() -> Future[Batch] | None:
+            block = next(blocks, None)
+            return None if block is None else encoders.submit(encoded, *block)
+
+        with ThreadPoolExecutor(2) as encoders, ThreadPoolExecutor(1) as maker:
+            coming = deque(maker.submit(made) for _ in range(_AHEAD))
+            while (batch := coming.popleft().result()) is not None:
+                coming.append(maker.submit(made))
+                yield batch.result()
+                tell(len(batch.result().pixels))
 
     def finish(self, card: Callable[[Path], None]) -> list[Path]:
         """Put the parts together, let `card` write what stands beside them, and give the set its place.
@@ -243,29 +303,57 @@ class Draft:
         done = self.target.draft / _FINISHED
         try:
             for share in self.shares:
-                goal = done / share.file
-                goal.parent.mkdir(parents=True, exist_ok=True)
-                parts = [self.target.draft / _DATA / self._name(part) for part in share.parts]
-                if self.target.format == "folder":
-                    self.format.join([part for part in parts if part.exists()], goal, self.order.about)
-                elif not self._is_done(share):
-                    made = goal.with_name(f".{goal.name}")
-                    self.format.join(parts, made, self.order.about)
-                    _sync(made)
-                    made.rename(goal)
+                if not self._is_done(share):
+                    self._join(share, done / share.file)
             card(done)
             if self.target.is_file:
-                data = {share.file.name for share in self.shares}
-                for file in sorted(done.iterdir(), key=lambda file: file.name in data):  # the data come last
-                    file.rename(self.target.path.with_name(file.name))
+                self._place(done)
             else:
                 done.rename(self.target.path)
             sync_folder(self.target.path.parent)
             shutil.rmtree(self.target.draft)
         except OSError as error:
-            raise storage_error(error, self.target.path) from None
+            raise storage_error(error, self.target.path, _AGAIN) from None
         root = self.target.path.parent if self.target.is_file else self.target.path
         return [root / share.file for share in self.shares]
+
+    def _join(self, share: Share, goal: Path) -> None:
+        parts = [self.target.draft / _DATA / self._name(part) for part in share.parts]
+        lost = [part.name for part in parts if not part.exists()]
+        if lost:
+            raise StorageError(f"{self.target.draft}: {', '.join(lost)} went missing", hint=_AGAIN)
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        made = goal.with_name(f".{goal.name}")
+        self.format.join(parts, made, self.order.about)
+        _sync(made)
+        made.rename(goal)
+
+    def _place(self, done: Path) -> None:
+        """Move the files of the card, then the data, beside what is there already."""
+        if not self.target.plan().get("placing"):
+            check_free(*self._places())
+            self._save_plan(placing=True)
+        data = {share.file.name for share in self.shares}
+        for file in sorted(done.iterdir(), key=lambda file: file.name in data):
+            file.rename(self.target.path.with_name(file.name))
+
+
+def _check_folders(target: Target, classes: Sequence[str]) -> None:
+    """Raise UsageError where classes cannot have a folder each."""
+    names = Counter(folder_name(name) for name in classes)
+    if target.format == "folder" and (max(names.values(), default=1) > 1 or {".", ".."} & names.keys()):
+        raise UsageError(
+            f"--format folder: the classes {', '.join(classes)} cannot have a folder each",
+            hint="--format zip",
+        )
+
+
+def _counted(batches: Iterator[Batch], counts: Indices) -> Iterator[Batch]:
+    """Count the labels of what passes by."""
+    for batch in batches:
+        if batch.labels is not None:
+            counts += np.bincount(batch.labels, minlength=len(counts))
+        yield batch
 
 
 def _remove(path: Path) -> None:

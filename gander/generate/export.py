@@ -14,9 +14,9 @@ from torch.nn.utils import parametrize
 
 from gander.data.batches import to_uint8
 from gander.errors import UsageError, did_you_mean, first_line
-from gander.generate.load import Sampler, load
+from gander.generate.load import Sampler, copy_generator, load
 from gander.nets.per_class import PerClass
-from gander.run import Run, check_free, write_whole
+from gander.run import Run, check_free, storage_error, write_whole
 
 SUFFIXES = (".onnx", ".safetensors")
 _CHECKED = 1_000  # images, beside torch's
@@ -44,19 +44,23 @@ def export_generator(run: Run | Path, to: Path) -> Exported:
     `.onnx`: latents (N, Z) float32 and, where the generator has classes, labels (N,) int64 in, images
     (N, C, S, S) uint8 out, for any N. `.safetensors`: what `gander.load` reads, and a `.json` about it.
 
-    Raises: UsageError where the place is taken, the format is not known or a package is missing.
+    Raises: UsageError where the place is taken, the format is unknown or a package is missing; StorageError.
     """
     if to.suffix not in SUFFIXES:
         near = did_you_mean(to.suffix, SUFFIXES)
         raise UsageError(f'--to "{to}": allowed are names that end in {", ".join(SUFFIXES)}{near}')
     about = to.with_suffix(".json")
     check_free(*((to,) if to.suffix == ".onnx" else (to, about)))
+    if not to.parent.is_dir():
+        raise UsageError(f'--to "{to}": there is no folder {to.parent}', hint=f"mkdir -p {to.parent}")
     sampler = load(run)
-    if to.suffix == ".onnx":
-        return _to_onnx(sampler, to)
-    source = run.weights_file if isinstance(run, Run) else run
-    write_whole(about, (json.dumps(_description(sampler), indent=2) + "\n").encode())
-    write_whole(to, source.read_bytes())
+    try:
+        if to.suffix == ".onnx":
+            return _to_onnx(sampler, to)
+        write_whole(about, (json.dumps(_description(sampler), indent=2) + "\n").encode())
+        copy_generator(run.weights_file if isinstance(run, Run) else run, to)
+    except OSError as error:
+        raise storage_error(error, to, "the same command") from None
     return Exported((to, about))
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -21,7 +22,7 @@ from gander.nets.per_class import PerClass
 from gander.recipe.read import build_recipe
 from gander.recipe.schema import Recipe
 from gander.recipe.shipped import parse_recipe
-from gander.recipe.write import recipe_toml
+from gander.recipe.write import portable_toml, recipe_toml
 from gander.run import Run, find_run, write_whole
 from gander.techniques.slots import Latents
 
@@ -128,7 +129,7 @@ def save_generator(
     path: Path, recipe: Recipe, image: ImageShape, classes: tuple[str, ...], net: Generator
 ) -> None:
     """Write weights and all that is needed to build the net again into one file, whole or not at all."""
-    about = {
+    about: dict[str, Any] = {
         "recipe": recipe_toml(recipe),
         "classes": classes,
         "channels": image.channels,
@@ -137,3 +138,11 @@ def save_generator(
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
     write_whole(path, safetensors.torch.save(tensors, {"gander": json.dumps(about)}))
+
+
+def copy_generator(path: Path, to: Path) -> None:
+    """Copy a generator's file for others: it tells nothing of the folders that it was made in."""
+    with safetensors.safe_open(path, "pt") as file:
+        about = json.loads(file.metadata()["gander"])
+    about["recipe"] = portable_toml(build_recipe(parse_recipe(about["recipe"], str(path))))
+    write_whole(to, safetensors.torch.save(safetensors.torch.load_file(path), {"gander": json.dumps(about)}))

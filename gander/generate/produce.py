@@ -15,19 +15,21 @@ from gander import __version__
 from gander.chance import rank, world_size
 from gander.data.images import Images, open_images
 from gander.data.origins import Pixels
-from gander.errors import DataError, UsageError, did_you_mean
-from gander.generate.card import SHEET, class_counts, file_digest, first_images, run_facts, write_card
+from gander.errors import DataError, StorageError, UsageError, did_you_mean
+from gander.generate.card import SHEET, file_digest, first_images, run_facts, write_card
 from gander.generate.dataset import Draft, Order, Target, find_target
 from gander.generate.load import Sampler, load
-from gander.generate.sieve import Rules, Sifted, sift
-from gander.generate.source import real_images
+from gander.generate.sieve import SPARES, Looks, Rules, Sieve, Sifted
+from gander.generate.source import read_recipe, real_images
 from gander.generate.stream import BLOCK, Indices, Stream, shares, spread, truncated
 from gander.generate.writers import About
 from gander.metrics.evaluation import LEAST, Reals, Subject, evaluate
 from gander.metrics.judge import Judge, find_judge
+from gander.recipe.write import portable_toml
 from gander.run import Run
 
 _SCORED = 2_000  # images, for the card
+_LEAST_KEPT = 0.01  # of the candidates
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,11 @@ class Producer:
     def __init__(self, run: Run, wishes: Wishes, device: str = "cpu") -> None:
         if wishes.n < 1:
             raise UsageError(f"-n {wishes.n}: at least 1 image is wanted", hint="-n 50000")
-        if not 0 < wishes.rules.keep <= 1:
-            raise UsageError(f"--keep {wishes.rules.keep:g}: a share above 0 and up to 1 is wanted")
+        if not _LEAST_KEPT <= wishes.rules.keep <= 1:
+            raise UsageError(f"--keep {wishes.rules.keep:g}: a share from {_LEAST_KEPT} to 1 is wanted")
         if wishes.label_with not in (None, "judge"):
             raise UsageError(f'--label-with "{wishes.label_with}": only the judge can')
-        self.run, self.wishes = run, wishes
+        self.run, self.wishes, self.device = run, wishes, device
         self.target = find_target(wishes.to, wishes.format)
         sampler = truncated(load(run), wishes.truncation)
         sampler.generator.to(device)
@@ -81,26 +83,33 @@ class Producer:
         try:
             self.images = real_images(run)
             self.judge = find_judge(self.images, device)
-        except DataError as error:
+        except (DataError, StorageError) as error:
             if wishes.label_with or not wishes.rules.idle:
                 raise
-            self.unscored = error.problems[0]
+            data = read_recipe(run).data
+            place = data.path or data.source
+            self.unscored = error.problems[0].replace(place, Path(place).name)  # the card is for others
         if wishes.label_with and sampler.conditional:
             raise UsageError(
                 "--label-with judge: this run's images have the classes that they were asked for"
             )
 
+    @property
+    def total(self) -> int:
+        """How many images are to be looked at and written, if all goes well."""
+        rules = self.wishes.rules
+        looks = sum(rules.candidates(count, SPARES[0]) for count in self.counts or [self.wishes.n])
+        return self.wishes.n + (0 if rules.idle else looks)
+
     def produce(self, tell: Callable[[int], object]) -> Produced:
-        """Make it; `tell` hears how many images this process has written.
+        """Make it; `tell` hears how many more images this process has looked at or written.
 
         Raises: StorageError where the disk refuses.
         """
-        rules = self.wishes.rules
-        made = [rules.candidates(count) for count in self.counts or [self.wishes.n]]
-        candidates = sum(made)
-        asked = spread(made) if self.counts else None
+        sifted, candidates, asked = None, self.wishes.n, spread(self.counts) if self.counts else None
+        if not self.wishes.rules.idle:
+            sifted, candidates, asked = self._sift(tell)
         stream = Stream(self.sampler, self.wishes.seed, asked)
-        sifted = None if rules.idle else self._sift(stream, candidates)
         labels = asked if asked is None or sifted is None else asked[sifted.places]
         named = self.judge if self.wishes.label_with else None
         classes = self.sampler.classes if labels is not None else ()
@@ -113,47 +122,66 @@ class Producer:
             "truncation": self.wishes.truncation,
             "judge": named.digest if named else None,
             "format": self.target.format,
+            "device": self.device.split(":")[0],
         }
         order = Order(self.wishes.n, about, sifted.places if sifted else None, labels, facts)
-        draft = Draft(self.target, order)
-        draft.make(stream, named, tell)
         told: dict[str, Any] = {}
         files: list[Path] = []
-        if rank() == 0:
-            told = self._facts(order, sifted, candidates) | run_facts(self.run)
-
-            def card(folder: Path) -> None:
-                pixels, labels = first_images(stream, order, SHEET if self.judge is None else _SCORED)
-                told.update(self._scores(order, pixels, labels))
-                seen = pixels[:SHEET], None if labels is None else labels[:SHEET]
-                write_card(folder, self.target, told, *seen)
-                (folder / self.target.beside("recipe.toml")).write_bytes(self.run.recipe_file.read_bytes())
-
-            files = draft.finish(card)
+        with Draft(self.target, order) as draft:
+            draft.make(stream, named, tell)
+            if rank() == 0:
+                told = self._facts(order, sifted, candidates) | run_facts(self.run)
+                told |= {"counts": draft.counts(), "files": draft.files()}
+                files = draft.finish(lambda folder: self._write_card(folder, told, stream, order))
         return Produced(self.target, files, told)
+
+    def _write_card(self, folder: Path, told: dict[str, Any], stream: Stream, order: Order) -> None:
+        pixels, labels = first_images(stream, order, SHEET if self.judge is None else _SCORED)
+        told.update(self._scores(order, pixels, labels))
+        seen = pixels[:SHEET], None if labels is None else labels[:SHEET]
+        write_card(folder, self.target, order.about, told, *seen)
+        recipe = portable_toml(read_recipe(self.run)).encode()
+        (folder / self.target.beside("recipe.toml")).write_bytes(recipe)
 
     def _shape(self) -> tuple[int, int, int]:
         data = self.run.env()["data"]
         return data["channels"], data["size"], data["size"]
 
-    def _sift(self, stream: Stream, candidates: int) -> Sifted:
-        """Look at all candidates, each process at its share of the blocks, and choose."""
+    def _sift(self, tell: Callable[[int], object]) -> tuple[Sifted, int, Indices | None]:
+        """Choose among candidates; give the choice, how many there were, and what they were asked to be.
+
+        More candidates are made where too few are left.
+        """
         assert self.judge is not None
         assert self.images is not None
-        blocks = np.arange(-(-candidates // BLOCK))
-        mine = blocks[rank() :: world_size()]
+        rules, wanted = self.wishes.rules, self.counts or [self.wishes.n]
+        sieve = Sieve(rules, self.judge, Reals(self.images, self.judge, LEAST))
+        for spare in SPARES:
+            made = [rules.candidates(count, spare) for count in wanted]
+            asked = spread(made) if self.counts else None
+            looks = self._look(sieve, Stream(self.sampler, self.wishes.seed, asked), sum(made), tell)
+            try:
+                return sieve.choose(looks, asked, wanted, self.sampler.classes), sum(made), asked
+            except UsageError:
+                if spare == SPARES[-1] or not rules.compares:
+                    raise
+        raise AssertionError("there is a last try")
+
+    def _look(self, sieve: Sieve, stream: Stream, count: int, tell: Callable[[int], object]) -> Looks:
+        """Look at candidates, each process at its share of the blocks."""
+        blocks = range(-(-count // BLOCK))
         seen = {}
-        for block in mine:
-            places = np.arange(block * BLOCK, min((block + 1) * BLOCK, candidates))
+        for block in blocks[rank() :: world_size()]:
+            places = np.arange(block * BLOCK, min((block + 1) * BLOCK, count))
             ((_, pixels),) = stream.at(places)
-            seen[int(block)] = self.judge.look(pixels).features
+            labels = None if stream.labels is None else stream.labels[places]
+            seen[block] = sieve.look(pixels, labels)
+            tell(len(pixels))
         if world_size() > 1:
             parts: list[Any] = [None] * world_size()
             dist.all_gather_object(parts, seen)
-            seen = {block: features for part in parts for block, features in part.items()}
-        opinion = self.judge.opinion(torch.cat([seen[int(block)] for block in blocks]))
-        reals = Reals(self.images, self.judge, LEAST)
-        return sift(opinion, stream.labels, self.counts or [self.wishes.n], self.wishes.rules, reals)
+            seen = {block: looks for part in parts for block, looks in part.items()}
+        return Looks(*map(np.concatenate, zip(*(seen.pop(block) for block in blocks), strict=True)))
 
     def _scores(self, order: Order, pixels: Pixels, labels: Indices | None) -> dict[str, Any]:
         """Score the first images (N, C, S, S), where they have a judge."""
@@ -182,7 +210,6 @@ class Producer:
             "images": order.n,
             "shape": [*order.about.shape],
             "classes": [*order.about.classes],
-            "counts": class_counts(order),
             "labels_are": labels_are,
             "format": self.target.format,
             "license": wishes.license,

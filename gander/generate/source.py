@@ -16,6 +16,7 @@ from gander.generate.stream import natural_labels
 from gander.metrics.evaluation import Subject
 from gander.metrics.schooling import Labelled
 from gander.recipe.read import build_recipe
+from gander.recipe.schema import Recipe
 from gander.recipe.shipped import parse_recipe, recipe_text
 from gander.run import Run
 
@@ -117,9 +118,15 @@ class DataSource:
         return np.sort(np.random.default_rng(seed).permutation(len(self._images))[:n])
 
 
+def read_recipe(run: Run) -> Recipe:
+    """Read the recipe of a run."""
+    file = str(run.recipe_file)
+    return build_recipe(parse_recipe(recipe_text(file), file))
+
+
 def real_images(run: Run) -> Images:
     """Open the data that a run was trained on."""
-    data = build_recipe(parse_recipe(recipe_text(str(run.recipe_file)), str(run.recipe_file))).data
+    data = read_recipe(run).data
     return open_images(data.source, data.path, data.size)
 
 

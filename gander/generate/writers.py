@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import tarfile
 import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -17,6 +19,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from gander.data.flat import CONFIDENCE, LABEL
+from gander.data.folders import folder_name
 from gander.data.origins import Pixels
 from gander.generate.sheet import encode_png
 
@@ -55,7 +58,7 @@ class Format(Protocol):
 
     suffix: str
     png: bool  # whether it holds encoded images
-    joins: bool  # whether a file of the set may hold several parts
+    whole: bool  # whether what reads it takes one file, however large
 
     def bytes_each(self, about: About) -> int:
         """Give the most bytes that an image may take."""
@@ -77,24 +80,15 @@ def image_file(pixels: Pixels) -> bytes:
     return encode_png(picture, compress_level=3)
 
 
-class _OnePartAFile:
-    joins = False
-
-    def join(self, parts: list[Path], path: Path, about: About) -> None:
-        """Rename the part."""
-        (part,) = parts
-        part.rename(path)
-
-
 class _Png:
-    png = True
+    png, whole = True, False
 
     def bytes_each(self, about: About) -> int:
         """Count pixels that do not compress, and what stands around them."""
         return _values(about) + 1024
 
 
-class Parquet(_Png, _OnePartAFile):
+class Parquet(_Png):
     """Parquet as on the Hugging Face hub: `img` {bytes, path}, `label`, with the features in the metadata."""
 
     suffix = ".parquet"
@@ -102,7 +96,36 @@ class Parquet(_Png, _OnePartAFile):
     def write(self, path: Path, batches: Iterator[Batch], about: About, leads: bool) -> None:
         """Write a row group a batch."""
         import pyarrow as pa
+
+        schema = self._schema(about)
+        with self._writer(path, about) as writer:
+            for batch in batches:
+                names = [f"{batch.first + place:08d}.png" for place in range(len(batch.encoded))]
+                cells = [pa.array([*batch.encoded], pa.binary()), pa.array(names)]
+                columns = [pa.StructArray.from_arrays(cells, fields=[*schema.field("img").type])]
+                columns += [pa.array(part) for part in (batch.labels, batch.confidence) if part is not None]
+                writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+
+    def join(self, parts: list[Path], path: Path, about: About) -> None:
+        """Copy row group by row group."""
         import pyarrow.parquet
+
+        with self._writer(path, about) as writer:
+            for part in parts:
+                with pyarrow.parquet.ParquetFile(part) as file:
+                    for group in range(file.num_row_groups):
+                        writer.write_table(file.read_row_group(group))
+                part.unlink()
+
+    def _writer(self, path: Path, about: About) -> Any:
+        import pyarrow.parquet
+
+        schema = self._schema(about)
+        return pyarrow.parquet.ParquetWriter(path, schema, compression="none", use_dictionary=False)
+
+    @staticmethod
+    def _schema(about: About) -> Any:
+        import pyarrow as pa
 
         features: dict[str, Any] = {"img": {"_type": "Image"}}
         fields = [pa.field("img", pa.struct([("bytes", pa.binary()), ("path", pa.string())]))]
@@ -113,20 +136,13 @@ class Parquet(_Png, _OnePartAFile):
             features[CONFIDENCE] = {"dtype": "float32", "_type": "Value"}
             fields.append(pa.field(CONFIDENCE, pa.float32()))
         told = {"huggingface": json.dumps({"info": {"features": features}})}
-        schema = pa.schema(fields, metadata=told)
-        with pyarrow.parquet.ParquetWriter(path, schema, compression="none", use_dictionary=False) as writer:
-            for batch in batches:
-                names = [f"{batch.first + place:08d}.png" for place in range(len(batch.encoded))]
-                cells = [pa.array([*batch.encoded], pa.binary()), pa.array(names)]
-                columns = [pa.StructArray.from_arrays(cells, fields=[*schema.field("img").type])]
-                columns += [pa.array(part) for part in (batch.labels, batch.confidence) if part is not None]
-                writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+        return pa.schema(fields, metadata=told)
 
 
 class Csv:
     """CSV: `label`, then every pixel value in the order of rows, columns and colours."""
 
-    png, joins = False, True
+    png, whole = False, False
 
     def __init__(self, suffix: str = ".csv") -> None:
         self.suffix = suffix
@@ -136,15 +152,13 @@ class Csv:
         return 4 * _values(about) + 32
 
     def write(self, path: Path, batches: Iterator[Batch], about: About, leads: bool) -> None:
-        """Write rows; compressed parts are whole streams, which may follow one another in a file."""
+        """Write rows, for .gz as whole streams, which may follow one another in a file."""
         import pyarrow as pa
         import pyarrow.csv
 
         names = [f"pixel{index}" for index in range(_values(about))]
         names = [LABEL] * bool(about.classes) + names + [CONFIDENCE] * about.confident
-        kind = {".gz": "gzip", ".zst": "zstd"}.get(Path(self.suffix).suffix)
-        with pa.OSFile(str(path), "wb") as file:
-            sink = pa.CompressedOutputStream(file, kind) if kind else file
+        with _stream(path, "gzip" if self.suffix == ".csv.gz" else None) as sink:
             for number, batch in enumerate(batches):
                 flat = batch.pixels.transpose(0, 2, 3, 1).reshape(len(batch.pixels), -1)
                 columns = [pa.array(values) for values in np.ascontiguousarray(flat.T)]
@@ -154,22 +168,38 @@ class Csv:
                     columns.append(pa.array(batch.confidence))
                 header = pa.csv.WriteOptions(include_header=leads and number == 0, quoting_style="none")
                 pa.csv.write_csv(pa.Table.from_arrays(columns, names=names), sink, header)
-            if kind:
-                sink.close()
 
     def join(self, parts: list[Path], path: Path, about: About) -> None:
-        """Put the parts one after another."""
-        with path.open("wb") as whole:
-            for part in parts:
-                with part.open("rb") as file:
-                    shutil.copyfileobj(file, whole, 1 << 20)
-                part.unlink()
+        """Put the parts one after another; .zst as one frame, for pandas reads the first and no further."""
+        with _stream(path, "zstd" if self.suffix == ".csv.zst" else None) as whole:
+            _append(parts, whole)
+
+
+@contextmanager
+def _stream(path: Path, compression: str | None) -> Iterator[Any]:
+    import pyarrow as pa
+
+    with pa.OSFile(str(path), "wb") as file:
+        if compression is None:
+            yield file
+            return
+        with pa.CompressedOutputStream(file, compression) as stream:
+            yield stream
+
+
+def _append(parts: list[Path], whole: Any) -> None:
+    """Move the bytes of the parts into one file."""
+    for part in parts:
+        with part.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                whole.write(chunk)
+        part.unlink()
 
 
 class Npz:
     """NumPy's npz: `arr_0` (N, S, S, C) or (N, S, S), `labels`, `confidence`, `classes`; not compressed."""
 
-    suffix, png, joins = ".npz", False, True
+    suffix, png, whole = ".npz", False, False
 
     def bytes_each(self, about: About) -> int:
         """Count pixels and a label."""
@@ -215,7 +245,7 @@ class Npz:
 class EdmZip(_Png):
     """The zip that StyleGAN and EDM read: `00000/img00000000.png` and labels in `dataset.json`."""
 
-    suffix, joins = ".zip", True
+    suffix, whole = ".zip", True
 
     def write(self, path: Path, batches: Iterator[Batch], about: About, leads: bool) -> None:
         """Write a small zip of the same kind."""
@@ -247,13 +277,19 @@ class EdmZip(_Png):
             whole.writestr(zipfile.ZipInfo("dataset.json", _EPOCH), json.dumps(told))
 
 
-class Tar(_Png, _OnePartAFile):
+class Tar(_Png):
     """WebDataset shards: `00000000.png`, `.cls` with the label, `.json` with the judge's confidence."""
 
     suffix = ".tar"
 
+    def bytes_each(self, about: About) -> int:
+        """Count headers and whole blocks of 512 bytes."""
+        image = -(-super().bytes_each(about) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+        small = bool(about.classes) + about.confident
+        return tarfile.BLOCKSIZE + image + small * 2 * tarfile.BLOCKSIZE
+
     def write(self, path: Path, batches: Iterator[Batch], about: About, leads: bool) -> None:
-        """Write a shard."""
+        """Write a shard that lacks its end."""
         with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
             for batch in batches:
                 for place, encoded in enumerate(batch.encoded):
@@ -266,40 +302,49 @@ class Tar(_Png, _OnePartAFile):
                         member = tarfile.TarInfo(f"{batch.first + place:08d}.{suffix}")
                         member.size = len(content)
                         archive.addfile(member, io.BytesIO(content))
+            end = archive.offset
+        os.truncate(path, end)
+
+    def join(self, parts: list[Path], path: Path, about: About) -> None:
+        """Put the parts one after another, and the end after the last."""
+        with path.open("wb") as whole:
+            _append(parts, whole)
+            end = whole.tell() + 2 * tarfile.BLOCKSIZE
+            whole.truncate(-(-end // tarfile.RECORDSIZE) * tarfile.RECORDSIZE)
 
 
 class Folder(_Png):
-    """A folder of class folders of PNG files."""
+    """A folder of class folders of PNG files; a class without images has none."""
 
-    suffix, joins = "", True
+    suffix, whole = "", True
 
     def bytes_each(self, about: About) -> int:
         """Count whole blocks of the disk."""
-        return -(-(_values(about) + 1024) // 4096) * 4096
+        return -(-super().bytes_each(about) // 4096) * 4096
 
     def write(self, path: Path, batches: Iterator[Batch], about: About, leads: bool) -> None:
         """Write the files of a part into a folder of its own."""
         path.mkdir()
-        for name in about.classes:
-            (path / _safe(name)).mkdir()
         for batch in batches:
-            for place, encoded in enumerate(batch.encoded):
-                inner = path if batch.labels is None else path / _safe(about.classes[batch.labels[place]])
-                (inner / f"{batch.first + place:08d}.png").write_bytes(encoded)
+            labels = [None] * len(batch.encoded) if batch.labels is None else batch.labels
+            inner = {label: path / self._inner(about, label) for label in {*labels}}
+            for folder in inner.values():
+                folder.mkdir(exist_ok=True)
+            for place, (encoded, label) in enumerate(zip(batch.encoded, labels, strict=True)):
+                (inner[label] / f"{batch.first + place:08d}.png").write_bytes(encoded)
+
+    @staticmethod
+    def _inner(about: About, label: Any) -> str:
+        return "" if label is None else folder_name(about.classes[label])
 
     def join(self, parts: list[Path], path: Path, about: About) -> None:
         """Move all files into one folder."""
-        for name in about.classes or ("",):
-            (path / _safe(name)).mkdir(parents=True, exist_ok=True)
         for part in parts:
             for file in part.rglob("*.png"):
-                file.rename(path / file.relative_to(part))
+                goal = path / file.relative_to(part)
+                goal.parent.mkdir(parents=True, exist_ok=True)
+                file.rename(goal)
             shutil.rmtree(part)
-
-
-def _safe(name: str) -> str:
-    """Give a class name as a folder's: T-shirt/top would be two."""
-    return name.replace("/", "-")
 
 
 FORMATS: dict[str, Format] = {

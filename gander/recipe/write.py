@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import tomli_w
 
 from gander.recipe.schema import Recipe
@@ -11,3 +13,10 @@ def recipe_toml(recipe: Recipe) -> str:
     """Write a recipe with every setting it has, so that it can be read back to an equal one."""
     tree = recipe.model_dump(mode="json", by_alias=True, exclude_none=True)
     return tomli_w.dumps(tree)
+
+
+def portable_toml(recipe: Recipe) -> str:
+    """Write a recipe for others: of the paths of data, the last name alone."""
+    data = recipe.data
+    names = {name: Path(getattr(data, name)).name for name in ("source", "path")}
+    return recipe_toml(recipe.model_copy(update={"data": data.model_copy(update=names)}))

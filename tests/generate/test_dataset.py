@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -19,14 +21,17 @@ import pytest
 import torch
 
 from gander.data.images import open_images
-from gander.errors import StorageError, UsageError
-from gander.generate import dataset
+from gander.errors import RunInUseError, StorageError, UsageError
+from gander.generate import dataset, sieve
+from gander.generate.dataset import find_target
 from gander.generate.load import load
 from gander.generate.produce import Producer, Wishes
-from gander.generate.sieve import Rules
+from gander.generate.sieve import Rules, Sieve
 from gander.generate.stream import BLOCK, Stream, shares, spread, truncated
-from gander.generate.writers import FORMATS
+from gander.generate.writers import FORMATS, About
 from gander.metrics.judge import find_judge
+from gander.recipe.read import load_recipe
+from gander.run import locked
 from gander.training.loop import train
 from tests.judged import dark_and_light, teach_judge
 from tests.tiny import command, finish, start, tiny
@@ -81,7 +86,7 @@ def test_every_format_is_read_back_to_the_bit(name, kind, runs, tmp_path):
         assert np.array_equal(read.labels, labels)
         assert read.classes == ("circle", "square")
     assert all(file.exists() for file in made.files)
-    assert len(made.files) == (3 if name in ("parquet", "tar") else 1)
+    assert len(made.files) == 1
     assert not (tmp_path / "out.unfinished").exists()
 
 
@@ -106,9 +111,11 @@ def test_grey_images_keep_one_channel(tmp_path):
 
 def test_large_sets_are_cut_into_files_that_are_read_as_one(runs, tmp_path, monkeypatch):
     monkeypatch.setattr(dataset, "LARGEST", BLOCK * 210)
-    for name in ("csv", "npz", "zip"):
+    for name in FORMATS:
         made = produced(runs["classes"], tmp_path / f"out-{name}", format=name)
-        assert len(made.files) > 1
+        assert (len(made.files) > 1) == (name not in ("zip", "folder")), "which are read whole by all"
+        if name == "folder":
+            continue
         read = open_images(str(tmp_path / f"out-{name}"))
         assert np.array_equal(read.pixels, expected(runs["classes"])[0])
 
@@ -188,8 +195,127 @@ def test_the_card_says_how_it_was_made_and_how_to_load_it(runs, tmp_path):
         "no judge yet",
     ]
     assert [fact for fact in facts if fact not in card] == []
-    assert (tmp_path / "out" / "recipe.toml").read_bytes() == runs["classes"].recipe_file.read_bytes()
+    mine, recipe = tmp_path / "out" / "recipe.toml", runs["classes"].recipe_file
+    ours, theirs = load_recipe(str(mine)), load_recipe(str(recipe))
+    assert theirs.data.path.startswith("/")
+    assert not re.search(r"[\s=\"'](/[a-z]+){2}", card + mine.read_text()), "no folder of this machine"
+    assert ours.model_copy(update={"data": theirs.data}) == theirs
     assert (tmp_path / "out" / "sheet.png").stat().st_size > 100
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_card_names_the_files_that_are_there(name, several, runs, tmp_path, monkeypatch):
+    if several:
+        monkeypatch.setattr(dataset, "LARGEST", BLOCK * 210)
+    made = produced(runs["classes"], tmp_path / "out", format=name)
+    text = (tmp_path / "out" / "README.md").read_text().split("```")[1].removeprefix("python\n")
+    compile(text, "card", "exec")
+    monkeypatch.chdir(tmp_path)
+    places = [place for place in re.findall(r'"(out[^"]*)"', text) if "{" not in place]
+    assert places
+    for place in places:
+        assert glob.glob(place), place
+    if name == "tar" and several:
+        assert f"{{00000..{len(made.files) - 1:05d}}}" in text
+    if name == "npz":
+        told: dict = {}
+        exec(text, told)
+        assert np.array_equal(told["tensors"].numpy(), expected(runs["classes"])[0])
+        assert np.array_equal(told["images"].pixels, expected(runs["classes"])[0])
+
+
+def test_a_large_file_is_read_by_its_name_and_keeps_its_classes(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(dataset, "LARGEST", BLOCK * 210)
+    (tmp_path / "dataset.json").write_text("[1, 2]")  # of another program
+    produced(runs["classes"], tmp_path / "v1.0.csv")
+    assert not (tmp_path / "v1.0.csv").exists()
+    read = open_images(str(tmp_path / "v1.0.csv"))
+    assert np.array_equal(read.pixels, expected(runs["classes"])[0])
+    assert read.classes == ("circle", "square")
+
+
+def test_zstd_is_one_frame_for_readers_that_stop_at_the_first(runs, tmp_path):
+    (file,) = produced(runs["classes"], tmp_path / "out", format="csv.zst").files
+    assert file.read_bytes().count(b"\x28\xb5\x2f\xfd") == 1
+
+
+def test_one_class_of_a_folder_keeps_its_number(runs, tmp_path):
+    produced(runs["classes"], tmp_path / "out", format="folder", classes=("square",), n=10)
+    assert [path.name for path in (tmp_path / "out" / "train").iterdir()] == ["square"]
+    read = open_images(str(tmp_path / "out"))
+    assert (read.classes, {*read.labels}) == (("circle", "square"), {1})
+
+
+def test_names_with_slashes_have_folders_and_come_back(tmp_path):
+    labels = np.arange(64) % 2
+    images = np.random.default_rng(0).integers(0, 256, (64, 8, 8), np.uint8)
+    np.savez(tmp_path / "data.npz", images=images, labels=labels, classes=["T-shirt/top", "Bag"])
+    run = train(tiny(tmp_path, "projection"), tmp_path / "run")
+    produced(run, tmp_path / "out", format="folder", n=20)
+    read = open_images(str(tmp_path / "out"))
+    assert read.classes == ("T-shirt/top", "Bag")
+    assert read.labels.tolist() == [0] * 10 + [1] * 10
+
+
+@pytest.mark.parametrize(
+    "name", ["mine-00001-of-00003.csv", "mine.dataset.json", "mine.sheet.png", "mine.csv"]
+)
+def test_nothing_that_lies_where_a_file_would_go_is_touched(name, runs, tmp_path, monkeypatch):
+    if "-of-" in name:
+        monkeypatch.setattr(dataset, "LARGEST", BLOCK * 210)
+    (tmp_path / name).write_text("somebody's")
+    with pytest.raises(UsageError, match=f"{name}.*nothing is overwritten"):
+        produced(runs["classes"], tmp_path / "mine.csv")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "somebody's")]
+
+
+def test_a_folder_that_is_no_draft_is_left_alone(runs, tmp_path):
+    (tmp_path / "out.unfinished").mkdir()
+    (tmp_path / "out.unfinished" / "thesis.tex").write_text("mine")
+    with pytest.raises(UsageError, match="is already there, and is no unfinished data set"):
+        produced(runs["classes"], tmp_path / "out")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(UsageError, match="nothing is overwritten"):
+        produced(runs["classes"], tmp_path / "out")
+    assert (tmp_path / "out.unfinished" / "thesis.tex").read_text() == "mine"
+
+
+def test_parts_are_kept_when_something_takes_their_place(runs, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(dataset.Draft, "finish", lambda self, card: [])
+        produced(runs["classes"], tmp_path / "out")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(UsageError, match="nothing is overwritten"):
+        produced(runs["classes"], tmp_path / "out")
+    assert len([*(tmp_path / "out.unfinished" / "parts").glob("part-*")]) == 3
+
+
+def test_a_kill_before_the_plan_was_written_is_a_fresh_start(runs, tmp_path):
+    (tmp_path / "out.unfinished" / "parts").mkdir(parents=True)
+    (tmp_path / "out.unfinished" / ".lock").touch()
+    produced(runs["classes"], tmp_path / "out", n=20)
+    assert not (tmp_path / "out.unfinished").exists()
+
+
+def test_two_at_once_do_not_make_the_same_set(runs, tmp_path):
+    (tmp_path / "out.unfinished").mkdir()
+    with (
+        locked(tmp_path / "out.unfinished", "making"),
+        pytest.raises(RunInUseError, match="is making it now"),
+    ):
+        produced(runs["classes"], tmp_path / "out", n=20)
+    produced(runs["classes"], tmp_path / "out", n=20)
+
+
+@pytest.mark.parametrize("size", [32, 128])
+def test_parts_of_large_images_hold_fewer(size, tmp_path, monkeypatch):
+    monkeypatch.setattr(dataset, "PART", 40 * BLOCK)
+    for name in FORMATS:
+        order = dataset.Order(10**6, About(("a",), (3, size, size), False), None, None, {})
+        draft = dataset.Draft(find_target(tmp_path / "out", name), order)
+        assert draft.rows * FORMATS[name].bytes_each(order.about) < 2**26
+        assert draft.rows % BLOCK == 0
 
 
 def words_for(run, to, name):
@@ -269,7 +395,7 @@ def tiny_disk(tmp_path):
     place = tmp_path / "disk"
     place.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place)], capture_output=True
+        ["mount", "-t", "tmpfs", "-o", "size=450k", "tmpfs", str(place)], capture_output=True
     )
     if mounted.returncode:
         pytest.skip("a small disk cannot be mounted here")
@@ -284,8 +410,8 @@ def test_a_disk_that_fills_up_keeps_whole_parts_only_and_goes_on_with_more_room(
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(StorageError, match="2 of 3 parts are there, whole") as told:
         produced(runs["classes"], tiny_disk / "out", format="csv")
-    assert "the same command again goes on" in str(told.value)
-    parts = [path.name for path in (tiny_disk / "out.unfinished" / "parts").iterdir()]
+    assert "the same command again, which goes on" in str(told.value)
+    parts = [path.name for path in (tiny_disk / "out.unfinished" / "parts").glob("part-*")]
     assert sorted(parts) == ["part-000000.csv", "part-000001.csv"]
     subprocess.run(["mount", "-o", "remount,size=20m", str(tiny_disk)], check=True)
     produced(runs["classes"], tiny_disk / "out", format="csv")
@@ -309,6 +435,8 @@ def test_a_place_that_cannot_be_written_is_told(runs, tiny_disk):
         ({"to": "taken"}, "is already there, and nothing is overwritten"),
         ({"to": "mine.csv", "format": "npz"}, "is named like csv, and --format says npz"),
         ({"label_with": "me"}, "only the judge can"),
+        ({"to": "mine.bz"}, "no format is called bz"),
+        ({"rules": Rules(keep=1e-6)}, "--keep 1e-06: a share from 0.01"),
         ({"truncation": -1.0}, "--truncation -1"),
         ({"kind": "plain", "classes": ("square",)}, "knows no classes"),
         ({"kind": "plain", "like": "shapes"}, "knows no classes"),
@@ -345,6 +473,7 @@ def test_the_judge_can_name_the_classes_and_its_confidence_is_kept(name, judged,
     read = open_images(str(tmp_path / "out"))
     seen = find_judge(open_images(str(judged[1].path.parent / "data.npz"))).look(read.pixels)
     assert np.array_equal(read.labels, seen.probabilities.argmax(1).numpy())
+    assert [*made.told["counts"].values()] == [count for count in read.counts() if count]
     assert read.classes == ("dark", "light")
     confidence = confidences(name, made.files)
     np.testing.assert_allclose(confidence, seen.probabilities.amax(1).numpy(), rtol=1e-4)
@@ -375,6 +504,7 @@ def test_filters_and_scores_are_told_in_the_card(judged, tmp_path):
     assert "200 images were made, and 150 kept" in card
     assert "| fd-judge |" in card
     plain = produced(judged[0], tmp_path / "plain", n=200)
+    assert "None: every image that was made is here" in (tmp_path / "plain" / "README.md").read_text()
     fidelity = {score["name"]: score["value"] for score in made.told["scores"]}["label-fidelity"]
     assert fidelity >= {score["name"]: score["value"] for score in plain.told["scores"]}["label-fidelity"]
 
@@ -382,3 +512,21 @@ def test_filters_and_scores_are_told_in_the_card(judged, tmp_path):
 def test_labels_of_a_run_with_classes_are_its_own(judged, tmp_path):
     with pytest.raises(UsageError, match="this run's images have the classes"):
         produced(judged[0], tmp_path / "out", label_with="judge")
+
+
+def test_more_candidates_are_made_where_filters_leave_too_few(judged, tmp_path, monkeypatch):
+    tried = []
+    choose = Sieve.choose
+
+    def fussy(own, looks, *rest):
+        tried.append(len(looks.sure))
+        if len(tried) == 1:
+            raise UsageError("too few")
+        return choose(own, looks, *rest)
+
+    monkeypatch.setattr(Sieve, "choose", fussy)
+    monkeypatch.setattr(sieve, "_INNOCENT", 0.0)
+    made = produced(judged[0], tmp_path / "out", n=100, rules=Rules(no_copies=True))
+    assert tried == [110, 200]
+    assert made.told["candidates"] == 200
+    assert made.told["dropped"]["not needed"] > 0

@@ -50,11 +50,18 @@ def test_safetensors_are_loaded_without_the_run(run, tmp_path):
     told = json.loads(made.files[1].read_text())
     assert told["input"]["latents"] == ["N", 4]
     assert {*told["tensors"]} == {*sampler.generator.state_dict()}
+    folder = str(run.path.parent).encode()
+    assert folder in run.generator_file.read_bytes()
+    assert folder not in made.files[0].read_bytes(), "it tells nothing of where it was made"
 
 
 @pytest.mark.parametrize(
     ("name", "told"),
-    [("g.onx", r"end in .onnx, .safetensors.*did you mean"), ("there.onnx", "is already there")],
+    [
+        ("g.onx", r"end in .onnx, .safetensors.*did you mean"),
+        ("there.onnx", "is already there"),
+        ("no/g.onnx", "there is no folder"),
+    ],
 )
 def test_mistakes_are_told_and_nothing_is_overwritten(run, tmp_path, name, told):
     (tmp_path / "there.onnx").write_text("mine")
