@@ -1,9 +1,9 @@
 """What filters are worth: sets of one size from one run, and how well a classifier learns from each.
 
-    python results/filters.py RUN... --seeds 2      # runs on cifar10; writes results/filters.md
+    python results/filters.py RUN... --seeds 2      # runs on named data; writes results/filters.md
 
-Runs without classes are labelled by the judge, which then filters by its own confidence. The folder `--work` keeps
-the scores of each set, which are not made again.
+Runs without classes are labelled by the judge, which then filters by its own confidence. The folder `--work`
+keeps the scores of each set, which are not made again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from gander.engine.machine import device_name
 from gander.generate.load import load
 from gander.run import Run, find_run
 
-N = 45_000  # images a set: as many as the real ones that a twin learns from
 FILTERS = {
     "none": (),
     "--keep 0.8": ("--keep", "0.8"),
@@ -54,9 +53,10 @@ def main() -> None:
     lines = [
         "# What filters are worth",
         "",
-        f"Sets of {N:,} images, {given.seeds} seeds each (of latents and classifiers), and what a small classifier that",
-        "learned from one makes of 5,000 real held-out images (`gander evaluate SET --use --quick`: 90,000 looks).",
-        "Chance is 10 %. Means, and in brackets each seed. The other scores are of 2,000 images.",
+        f"Sets as large as the real one that a small classifier learns from, {given.seeds} seeds each (of latents",
+        "and classifiers), and what the classifier that learned from one makes of real held-out images",
+        "(`gander evaluate SET --use --quick`: 90,000 looks). Chance is 10 %. Means, and in brackets each seed.",
+        "The other scores are of 2,000 images.",
         "",
     ]
     for run in runs:
@@ -81,16 +81,37 @@ def measured(run: Run, name: str, seed: int, work: Path) -> dict:
     scored, data = work / stem, work / f"{stem}.npz"
     if not scored.exists():
         labels = () if load(run).conditional else ("--label-with", "judge")
-        made = ["generate", run.path, "-n", N, "--seed", seed, *FILTERS[name], *labels, "--to", data]
+        made = [
+            "generate",
+            run.path,
+            "-n",
+            size_of(run),
+            "--seed",
+            seed,
+            *FILTERS[name],
+            *labels,
+            "--to",
+            data,
+        ]
         gander(*made)
         asked = ["-n", 2_000, "--use", "--quick", "--seed", seed]
-        gander("evaluate", data, "--against", "cifar10", *asked, "--to", scored)
+        gander("evaluate", data, "--against", source_of(run), *asked, "--to", scored)
         told = (work / f"{stem}.dataset.json").read_text()
         (scored / "dataset.json").write_text(told)
         for file in work.glob(f"{stem}.*"):
             file.unlink()
     card = json.loads((scored / "dataset.json").read_text())
     return json.loads((scored / "scores.json").read_text()) | {"dropped": card["dropped"]}
+
+
+def source_of(run: Run) -> str:
+    """Give the name of a run's data."""
+    return run.env()["data"]["source"]
+
+
+def size_of(run: Run) -> int:
+    """Give the size of a set: as many images as there are real ones to learn from, nine tenths."""
+    return run.env()["data"]["images"] * 9 // 10
 
 
 def gander(*words: object) -> None:
@@ -100,11 +121,12 @@ def gander(*words: object) -> None:
 
 def table(run: Run, answers: dict) -> list[str]:
     """Write the table of a run."""
-    labels = "its own classes" if load(run).conditional else "named by the judge"
+    labels = "as asked for" if load(run).conditional else "by the judge"
     lines = [
         f"## {run.name}",
         "",
-        f"After {run.history().images[-1]:,} images; labels: {labels}.",
+        f"After {run.history().images[-1]:,} images of {source_of(run)}; sets of {size_of(run):,} images, with labels "
+        f"{labels}.",
         "",
         f"| filter | learned from these | {' | '.join(SCORES)} | dropped |",
         f"|---|---|{'---|' * len(SCORES)}---|",
