@@ -53,10 +53,10 @@ def main() -> None:
     lines = [
         "# What filters are worth",
         "",
-        f"Sets as large as the real one that a small classifier learns from, {given.seeds} seeds each (of latents",
-        "and classifiers), and what the classifier that learned from one makes of real held-out images",
-        "(`gander evaluate SET --use --quick`: 90,000 looks). Chance is 10 %. Means, and in brackets each seed.",
-        "The other scores are of 2,000 images.",
+        f"Sets as large as the real one that a small classifier learns from, {given.seeds} seeds each (of",
+        "latents and classifiers), and what the classifier that learned from one makes of real held-out",
+        "images (`gander evaluate SET --use --quick`: 90,000 looks). Chance is 10 %. Means, and in brackets",
+        "each seed. The other scores are of 2,000 images.",
         "",
     ]
     for run in runs:
@@ -125,8 +125,8 @@ def table(run: Run, answers: dict) -> list[str]:
     lines = [
         f"## {run.name}",
         "",
-        f"After {run.history().images[-1]:,} images of {source_of(run)}; sets of {size_of(run):,} images, with labels "
-        f"{labels}.",
+        f"After {run.history().images[-1]:,} images of {source_of(run)}; sets of {size_of(run):,}, "
+        f"labels {labels}.",
         "",
         f"| filter | learned from these | {' | '.join(SCORES)} | dropped |",
         f"|---|---|{'---|' * len(SCORES)}---|",
