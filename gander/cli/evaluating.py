@@ -171,8 +171,7 @@ def _show(found: Evaluation, answer: dict[str, Any]) -> None:
         table.add_row(score.name, f"{score.value:.4g}", interval, floor, score.verdict)
     print_table(table)
     told = found.scores[0].protocol
-    which = {"ema": " (averaged weights)", "latest": " (latest weights)"}.get(told.weights, "")
-    made = f"{told.n_fake:,} images of {answer['subject']}{which}"
+    made = f"{told.n_fake:,} images of {answer['subject']} ({told.weights})"
     say(f"{made}, {told.n_real:,} of {answer['data']};")
     judged = f", right on {answer['judge']['accuracy']:.1%} of held-out images" if answer["judge"] else ""
     say(f"{told.features}{judged}; {told.split}; seed {told.seed}; {duration(answer['seconds'])}.")

@@ -90,7 +90,7 @@ class TrainingProgress:
         """Show the scores, each with its floor."""
         if self._quiet:
             return
-        parts = [f"{name} {row[name]:.4g} ({row[f'{name}/floor']:.4g})" for name in _SCORES if name in row]
+        parts = [f"{name} {row[name]:.3g} ({row[f'{name}/floor']:.3g})" for name in _SCORES if name in row]
         text = "  ".join(parts) + ("  best so far" if best else "")
         line = f"{row['images']:>11,} scores  {text}"
         if self._live is not None:

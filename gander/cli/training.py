@@ -62,5 +62,5 @@ def _close(run: Run, as_json: bool) -> None:
     say(f"curves  {run.curves_file}")
     if run.best_file.exists():
         least, images = min(zip(scores.column("fd-judge"), scores.images, strict=True))
-        say(f"best    {run.best_file}: fd-judge {least:.4g} after {images:,} images")
+        say(f"best    {run.best_file}: fd-judge {least:.3g} after {images:,} images")
     say(f"next    gander sample {run.path} --walk")

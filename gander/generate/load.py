@@ -36,7 +36,7 @@ class Sampler:
     generator: Generator
     latents: Latents
     classes: tuple[str, ...]
-    weights: str = "latest"  # or ema
+    weights: str = "latest weights"
 
     @property
     def conditional(self) -> bool:
@@ -107,7 +107,7 @@ def _load_file(path: Path) -> Sampler:
     except (GanderError, SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         told = f"{path}: is not a generator that can be read: {first_line(error)}"
         raise CheckpointError(told) from None
-    return Sampler(generator.eval(), recipe.latents, classes, recipe.average.kind)
+    return Sampler(generator.eval(), recipe.latents, classes, recipe.average.weights)
 
 
 def build_generator(recipe: Recipe, image: ImageShape, num_classes: int) -> Generator:

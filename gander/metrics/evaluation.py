@@ -254,7 +254,9 @@ def _beside(ours: Estimate, floor: Estimate | None, key: str) -> str:
     if ours.value - floor.value <= chance:
         return "not told from real images"
     told = "told from real images"
-    return f"{told}: {ours.value / floor.value:,.1f} times the floor" if floor.value > chance else told
+    if floor.value <= 2 * floor.standard_error:  # nothing to be a multiple of
+        return told
+    return f"{told}: {ours.value / floor.value:,.0f} times the floor"
 
 
 def _fidelity(made: Opinion, labels: Tensor, accuracy: float, protocol: Protocol) -> Score:

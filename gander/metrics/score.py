@@ -19,7 +19,7 @@ class Protocol:
     n_fake: int
     split: str  # which real images
     resize: str
-    weights: str  # of the generator: EMA or latest; of images from elsewhere, as they are
+    weights: str  # averaged (EMA) or latest weights; images from elsewhere are as they are
     seed: int
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -13,6 +13,8 @@ from gander.schedule import Settings
 
 class Average(Settings):
     """A technique that keeps a second copy of the generator."""
+
+    weights: ClassVar[str] = "averaged weights"
 
     def keep(self, images: int, shown: int) -> float:
         """Give the share of the old average that stays after an update that showed `shown` images."""
@@ -64,6 +66,7 @@ class Latest(Average):
     """No average: sample from the latest weights."""
 
     kind: Literal["latest"] = "latest"
+    weights: ClassVar[str] = "latest weights"
 
     def keep(self, images: int, shown: int) -> float:
         """Keep nothing of the old."""

@@ -219,7 +219,7 @@ class Session:
 
     def _sampler(self) -> Sampler:
         recipe = self.recipe
-        return Sampler(self._whole(), recipe.latents, self.images.classes, recipe.average.kind)
+        return Sampler(self._whole(), recipe.latents, self.images.classes, recipe.average.weights)
 
     def _grid(self, conditional: bool) -> tuple[int, int]:
         rows = len(self.images.classes) if conditional else self.recipe.samples.rows

@@ -53,7 +53,7 @@ def test_a_run_is_scored_against_its_own_data(gander, folder):
     assert {"fd-judge", "kd-judge", "precision", "recall", "label-fidelity", "memorised"} < {*scores}
     assert scores["fd-judge"]["value"] > scores["fd-judge"]["floor"]
     assert scores["fd-judge"]["protocol"]["n_fake"] == 200
-    assert scores["fd-judge"]["protocol"]["weights"] == "ema"
+    assert scores["fd-judge"]["protocol"]["weights"] == "averaged weights"
 
 
 def test_a_folder_holds_numbers_pictures_and_a_page_that_needs_nothing_else(gander, folder, tmp_path):
