@@ -16,6 +16,7 @@ from gander.run import Run
 
 _SCORES = ("fd-judge", "precision", "recall", "label-fidelity")
 _EVERY_SECONDS = 5.0  # at the most, between plain lines
+_EVERY_COUNT = 30.0  # the same, where there is only a count to tell
 
 
 def say(text: str) -> None:
@@ -28,14 +29,32 @@ def say(text: str) -> None:
 
 @contextmanager
 def counting(total: int, quiet: bool, what: str = "") -> Iterator[Callable[[int], object]]:
-    """Show on a terminal how many of so many are done; give what hears how many more are."""
-    if quiet or not sys.stdout.isatty():
+    """Show how many of so many are done, off a terminal now and then; give what hears of more."""
+    if quiet:
         yield lambda count: None
+        return
+    if not sys.stdout.isatty():
+        yield _Plain(total, what).tell
         return
     columns = (TextColumn(f"{what}{{task.completed:,.0f}} / {{task.total:,.0f}}"), BarColumn(None))
     with Progress(*columns, TimeRemainingColumn(), transient=True) as live:
         task = live.add_task("", total=total)
         yield lambda count: live.advance(task, count)
+
+
+class _Plain:
+    """Prints a line every half a minute."""
+
+    def __init__(self, total: int, what: str) -> None:
+        self._total, self._what = total, what
+        self._done, self._said_at = 0, time.monotonic()
+
+    def tell(self, count: int) -> None:
+        """Hear of more."""
+        self._done += count
+        if time.monotonic() - self._said_at >= _EVERY_COUNT:
+            self._said_at = time.monotonic()
+            say(f"{self._what}{self._done:,} / {self._total:,}")
 
 
 class TrainingProgress:

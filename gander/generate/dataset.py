@@ -95,6 +95,8 @@ def find_target(path: Path, wanted: str | None) -> Target:
             hint="a name without an ending for a folder, or --format",
         )
     target = Target(path, named or wanted or "parquet", named is not None)
+    if target.is_file and not target.draft.exists():
+        check_free(path, path.with_name(target.beside("README.md").name))
     if not target.is_file and path.exists():
         if target.plan() and not any((target.draft / _DATA).glob("part-*")):
             shutil.rmtree(target.draft)  # a process that was killed at its very end left it

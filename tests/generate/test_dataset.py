@@ -204,7 +204,7 @@ def test_the_card_says_how_it_was_made_and_how_to_load_it(runs, tmp_path):
 
 
 @pytest.mark.parametrize("several", [False, True])
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", ["parquet", "csv", "npz", "folder", "zip", "tar"])
 def test_the_card_names_the_files_that_are_there(name, several, runs, tmp_path, monkeypatch):
     if several:
         monkeypatch.setattr(dataset, "LARGEST", BLOCK * 210)
