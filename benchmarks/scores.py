@@ -48,7 +48,8 @@ def main() -> None:
     print(f"| during a training, n = 2,000: the first time | {first:.1f} | | |")
     told = f"{statistics.median(later):.1f} ({min(later):.1f} to {max(later):.1f})"
     print(f"| during a training, n = 2,000: each later time | {told} | 10 | |", flush=True)
-    shutil.rmtree(cache_folder() / "features", ignore_errors=True)
+    for kept in ("features", "twins"):
+        shutil.rmtree(cache_folder() / kept, ignore_errors=True)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         for number, what in enumerate(("no features in the cache", "the real ones' in the cache")):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,12 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
                 hint="open the file in an editor, and mend or delete that line",
             )
     return rows
+
+
+def best_of(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Give the first row with the least fd-judge, of those that were made as the last one was."""
+    same = [row for row in rows if row["protocol"] == rows[-1]["protocol"]]
+    return min(same, key=lambda row: row["fd-judge"], default=None)
 
 
 def _row(line: bytes) -> dict[str, Any] | None:

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from gander.errors import RunInUseError, StorageError, UsageError, did_you_mean
-from gander.history import History, read_rows
+from gander.history import History, best_of, read_rows
 
 BEST = "best.safetensors"
 LOCK = ".lock"
+RESUME = "gander resume RUN"
 
 
 def runs_root() -> Path:
@@ -112,6 +113,10 @@ class Run:
         """Read the log as columns."""
         return History(read_rows(self.log_file))
 
+    def best_score(self) -> Mapping[str, Any] | None:
+        """Read the best of the scores during training."""
+        return best_of(read_rows(self.metrics_file))
+
     def scores(self) -> History:
         """Read the scores during training as columns."""
         return History(read_rows(self.metrics_file))
@@ -201,9 +206,10 @@ def writing(run: Run) -> Iterator[None]:
     with locked(run.path, "training"):
         try:
             for draft in [*run.path.glob(".*.draft"), *run.path.glob("samples/.images-*.draft")]:
-                draft.unlink(missing_ok=True)  # a process that was killed here left it
+                if draft.is_file():  # a process that was killed here left it
+                    draft.unlink(missing_ok=True)
         except OSError as error:
-            raise storage_error(error, run.path) from None
+            raise storage_error(error, run.path, RESUME) from None
         yield
 
 
@@ -326,7 +332,7 @@ def sync_folder(path: Path) -> None:
         os.close(handle)
 
 
-def storage_error(error: OSError, path: Path, again: str = "gander resume RUN") -> StorageError:
+def storage_error(error: OSError, path: Path, again: str = "the same command") -> StorageError:
     """Say what the disk refused, where, how much room is left, and what goes on from there."""
     room = ""
     for folder in (path, *path.parents):

@@ -77,7 +77,7 @@ def main() -> None:
 
 def measured(run: Run, name: str, seed: int, work: Path) -> dict:
     """Make a set and score it."""
-    stem = f"{run.name}-{name.replace(' ', '')}-{seed}"
+    stem = f"{run.name.replace('/', '-')}-{name.replace(' ', '')}-{seed}"
     scored, data = work / stem, work / f"{stem}.npz"
     if not scored.exists():
         labels = () if load(run).conditional else ("--label-with", "judge")

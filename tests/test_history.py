@@ -3,7 +3,7 @@ import math
 import pytest
 
 from gander.errors import StorageError
-from gander.history import History, read_rows
+from gander.history import History, best_of, read_rows
 
 
 def test_a_file_that_is_not_there_yet_has_no_rows(tmp_path):
@@ -54,3 +54,13 @@ def test_last_is_the_newest_finite_number():
 
 def test_rows_without_a_clock_are_no_part_of_a_history():
     assert History([{"event": "resumed"}, {"images": 5}]).images == [5]
+
+
+def test_the_best_score_is_of_those_made_as_the_last_one_was():
+    rows = [
+        {"images": images, "fd-judge": score, "protocol": {"features": judge}}
+        for images, score, judge in [(1, 1.0, "old"), (2, 3.0, "new"), (3, 2.0, "new"), (4, 2.0, "new")]
+    ]
+    assert best_of(rows)["images"] == 3
+    assert best_of(rows[:1])["images"] == 1
+    assert best_of([]) is None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gander.cli.progress import duration, say
 from gander.cli.tables import make_table, print_table
+from gander.data.formats import shards_of
 from gander.data.names import NAMED, SHAPES
 from gander.errors import UsageError
 from gander.run import BEST, Run, check_free, find_run, runs_root
@@ -95,7 +96,7 @@ def _run(subject: str) -> Run | None:
     """Give the run that is meant, or None where it is a data set."""
     path = Path(subject)
     is_run = path.name == BEST or Run(path).env_file.exists()
-    if subject in (*NAMED, SHAPES) or (path.exists() and not is_run):
+    if subject in (*NAMED, SHAPES) or (not is_run and (path.exists() or shards_of(path))):
         return None
     return find_run(subject)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
@@ -24,7 +24,8 @@ def generate_verb(name: str, wishes: Wishes, as_json: bool) -> None:
     """Make a data set of a run's images, or go on with one."""
     began = time.monotonic()
     # The card is for others: they are not told where things lie on this machine.
-    command = shlex.join(["gander", *(Path(word).name if word[:1] == "/" else word for word in sys.argv[1:])])
+    words = [re.sub(r"(^|=)/.*/(?!best\.safetensors)", r"\1", word) for word in sys.argv[1:]]
+    command = shlex.join(["gander", *words])
     run = find_run(name)
     with process_group(wants_cuda(Engine())):
         machine = choose_machine(Engine(precision="float32"))

@@ -23,9 +23,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_RUN = typer.Argument(
+_RUN = typer.Argument(metavar="RUN", help="A run's path or name; @last is the newest.", show_default=False)
+_GENERATOR = typer.Argument(
     metavar="RUN",
-    help="A run's path or name; @last is the newest, RUN/best.safetensors its best.",
+    help="A run's path or name; @last is the newest. RUN/best.safetensors is its best generator.",
     show_default=False,
 )
 _JSON = typer.Option("--json", help="Print the answer as JSON.")
@@ -62,7 +63,7 @@ def resume(run: Annotated[str, _RUN], json: Annotated[bool, _JSON] = False) -> N
 
 @app.command()
 def sample(
-    run: Annotated[str, _RUN],
+    run: Annotated[str, _GENERATOR],
     n: Annotated[
         int | None, typer.Option("-n", min=1, help="How many.", show_default="100 images, or 8 walks")
     ] = None,
@@ -155,7 +156,9 @@ def evaluate(
     subject: Annotated[
         str,
         typer.Argument(
-            metavar="RUN|IMAGES", help="A run, or a data set by name or path.", show_default=False
+            metavar="RUN|IMAGES",
+            help="A run (RUN/best.safetensors: its best generator), or a data set by name or path.",
+            show_default=False,
         ),
     ],
     against: Annotated[
@@ -187,7 +190,7 @@ def evaluate(
 
 @app.command()
 def generate(
-    run: Annotated[str, _RUN],
+    run: Annotated[str, _GENERATOR],
     n: Annotated[int, typer.Option("-n", help="How many images.", show_default=False)],
     to: Annotated[
         Path,
@@ -238,7 +241,7 @@ def generate(
 
 @app.command()
 def export(
-    run: Annotated[str, _RUN],
+    run: Annotated[str, _GENERATOR],
     to: Annotated[
         Path, typer.Option("--to", help="A new .onnx, or .safetensors with a .json.", show_default=False)
     ],

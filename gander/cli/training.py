@@ -60,7 +60,7 @@ def _close(run: Run, as_json: bool) -> None:
         say(terminal_curves(history, min(shutil.get_terminal_size().columns, 100)))
     say(f"samples {sheets[-1] if sheets else 'none yet'}")
     say(f"curves  {run.curves_file}")
-    if run.best_file.exists():
-        least, images = min(zip(scores.column("fd-judge"), scores.images, strict=True))
-        say(f"best    {run.best_file}: fd-judge {least:.3g} after {images:,} images")
+    best = run.best_score()
+    if best is not None and run.best_file.exists():
+        say(f"best    {run.best_file}: fd-judge {best['fd-judge']:.3g} after {best['images']:,} images")
     say(f"next    gander sample {run.path} --walk")

@@ -42,11 +42,18 @@ def find_origin(path: Path, split: str) -> Origin:
 
 
 def shards_of(path: Path) -> list[Path]:
-    """List the files NAME-00000-of-00002.SUFFIX that a large NAME.SUFFIX is written as."""
+    """List the files NAME-00000-of-00002.SUFFIX that a large NAME.SUFFIX is written as.
+
+    Raises: DataError where some are missing.
+    """
     suffix = next((suffix for suffix in SUFFIXES if path.name.endswith(suffix)), "")
     digits = "[0-9]" * 5
     stem = glob.escape(path.name.removesuffix(suffix))
-    return sorted(path.parent.glob(f"{stem}-{digits}-of-{digits}{suffix}")) if suffix else []
+    found = sorted(path.parent.glob(f"{stem}-{digits}-of-{digits}{suffix}")) if suffix else []
+    wanted = [f"-{number:05d}-of-{len(found):05d}{suffix}" for number in range(len(found))]
+    if not all(file.name.endswith(end) for file, end in zip(found, wanted, strict=True)):
+        raise DataError(f"{path}: its files {found[0].name} ... {found[-1].name} are not a whole set")
+    return found
 
 
 def _files_origin(folder: Path, files: list[Path], split: str) -> Origin | None:

@@ -92,8 +92,9 @@ def told_classes(about: Iterable[Path]) -> tuple[str, ...]:
     for path in about:
         with damaged(path):
             told = json.loads(path.read_text("utf-8"))
-        if isinstance(told, dict) and told.get("classes"):  # other programs have files of this name, too
-            return tuple(str(name) for name in told["classes"])
+        classes = told.get("classes") if isinstance(told, dict) else None
+        if isinstance(classes, list) and classes:  # other programs have files of this name, too
+            return tuple(str(name) for name in classes)
     return ()
 
 

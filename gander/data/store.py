@@ -121,7 +121,7 @@ def _key(*parts: Any) -> str:
 
 def _stats(origin: Origin) -> list[tuple[str, int, int]]:
     stats = ((file, file.stat()) for file in origin.files)
-    return [(str(file.relative_to(origin.root)), stat.st_size, stat.st_mtime_ns) for file, stat in stats]
+    return [(os.path.relpath(file, origin.root), stat.st_size, stat.st_mtime_ns) for file, stat in stats]
 
 
 def _hashes(origin: Origin) -> list[tuple[str, str]]:
@@ -129,7 +129,7 @@ def _hashes(origin: Origin) -> list[tuple[str, str]]:
     for path in origin.files:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        hashes.append((str(path.relative_to(origin.root)), digest))
+        hashes.append((os.path.relpath(path, origin.root), digest))
     return hashes
 
 

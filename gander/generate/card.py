@@ -48,8 +48,8 @@ def run_facts(run: Run) -> dict[str, Any]:
 def _trained_images(run: Run) -> int:
     """Say how many images a generator's training had been shown."""
     if run.weights == BEST:
-        scores = run.scores()
-        return min(zip(scores.column("fd-judge"), scores.images, strict=True))[1] if scores.images else 0
+        best = run.best_score()
+        return best["images"] if best else 0
     history = run.history()
     return history.images[-1] if history.images else 0
 

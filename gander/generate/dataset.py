@@ -98,7 +98,8 @@ def find_target(path: Path, wanted: str | None) -> Target:
     if target.is_file and not target.draft.exists():
         check_free(path, path.with_name(target.beside("README.md").name))
     if not target.is_file and path.exists():
-        if target.plan() and not any((target.draft / _DATA).glob("part-*")):
+        left = [*(target.draft / _DATA).glob("part-*"), *target.draft.glob(_FINISHED)]
+        if target.plan() and not left:
             shutil.rmtree(target.draft)  # a process that was killed at its very end left it
         check_free(path)
     return target
@@ -335,15 +336,17 @@ class Draft:
         if not self.target.plan().get("placing"):
             check_free(*self._places())
             self._save_plan(placing=True)
-        data = {share.file.name for share in self.shares}
-        for file in sorted(done.iterdir(), key=lambda file: file.name in data):
-            file.rename(self.target.path.with_name(file.name))
+        card = [self.target.beside(name) for name in _CARD]
+        for file in [*card, *(share.file for share in self.shares)]:
+            if (done / file).exists():  # not so where a killed process moved it
+                (done / file).rename(self.target.path.with_name(file.name))
 
 
 def _check_folders(target: Target, classes: Sequence[str]) -> None:
     """Raise UsageError where classes cannot have a folder each."""
     names = Counter(folder_name(name) for name in classes)
-    if target.format == "folder" and (max(names.values(), default=1) > 1 or {".", ".."} & names.keys()):
+    hidden = any(name[:1] in ("", ".") for name in names)
+    if target.format == "folder" and (max(names.values(), default=1) > 1 or hidden):
         raise UsageError(
             f"--format folder: the classes {', '.join(classes)} cannot have a folder each",
             hint="--format zip",

@@ -60,7 +60,7 @@ def export_generator(run: Run | Path, to: Path) -> Exported:
         write_whole(about, (json.dumps(_description(sampler), indent=2) + "\n").encode())
         copy_generator(run.weights_file if isinstance(run, Run) else run, to)
     except OSError as error:
-        raise storage_error(error, to, "the same command") from None
+        raise storage_error(error, to) from None
     return Exported((to, about))
 
 

@@ -23,7 +23,7 @@ from gander.recipe.read import build_recipe
 from gander.recipe.schema import Recipe
 from gander.recipe.shipped import parse_recipe
 from gander.recipe.write import portable_toml, recipe_toml
-from gander.run import Run, find_run, write_whole
+from gander.run import BEST, Run, find_run, write_whole
 from gander.techniques.slots import Latents
 
 _AT_ONCE = 256  # images a forward pass
@@ -84,8 +84,9 @@ def load(run: str | Path | Run) -> Sampler:
     """
     if isinstance(run, Run):
         return _load_file(run.weights_file)
-    if str(run).endswith(".safetensors"):
-        return _load_file(Path(run))
+    path = Path(run)
+    if path.suffix == ".safetensors" and (path.is_file() or path.name != BEST):
+        return _load_file(path)
     return _load_file(find_run(str(run)).weights_file)
 
 

@@ -86,9 +86,9 @@ class Producer:
         except (DataError, StorageError) as error:
             if wishes.label_with or not wishes.rules.idle:
                 raise
-            data = read_recipe(run).data
-            place = data.path or data.source
-            self.unscored = error.problems[0].replace(place, Path(place).name)  # the card is for others
+            self.unscored = "its real images could not be opened"  # where is nothing for others to know
+            if self.images is not None:
+                self.unscored = error.problems[0].replace(self.images.source, Path(self.images.source).name)
         if wishes.label_with and sampler.conditional:
             raise UsageError(
                 "--label-with judge: this run's images have the classes that they were asked for"
@@ -155,7 +155,7 @@ class Producer:
         assert self.judge is not None
         assert self.images is not None
         rules, wanted = self.wishes.rules, self.counts or [self.wishes.n]
-        sieve = Sieve(rules, self.judge, Reals(self.images, self.judge, LEAST))
+        sieve = Sieve(rules, self.judge, Reals(self.images, self.judge, LEAST, whole=rules.compares))
         for spare in SPARES:
             made = [rules.candidates(count, spare) for count in wanted]
             asked = spread(made) if self.counts else None

@@ -256,7 +256,8 @@ def _beside(ours: Estimate, floor: Estimate | None, key: str) -> str:
     told = "told from real images"
     if floor.value <= 2 * floor.standard_error:  # nothing to be a multiple of
         return told
-    return f"{told}: {ours.value / floor.value:,.0f} times the floor"
+    times = ours.value / floor.value
+    return f"{told}: {times:,.{0 if times >= 10 else 1}f} times the floor"
 
 
 def _fidelity(made: Opinion, labels: Tensor, accuracy: float, protocol: Protocol) -> Score:
@@ -274,6 +275,7 @@ def _diversity(made: Opinion, labels: Tensor, reals: Reals, protocol: Protocol) 
         theirs = within_class_diversity(reals.floor_opinion.features, reals.floor_labels)
         shares = {label: ours[label] / max(theirs[label], 1e-9) for label in ours if label in theirs}
         if shares:
+            value = sum(ours[label] for label in shares) / len(shares)
             floor = sum(theirs[label] for label in shares) / len(shares)
             least = min(shares, key=shares.__getitem__)
             told = f"least in {reals.images.classes[least]}: {shares[least]:.0%} of what real images have"
@@ -303,7 +305,7 @@ def _caveats(subject: Subject, reals: Reals) -> tuple[str, ...]:
         said.append("all images are equal" if repeated == n - 1 else f"{repeated:,} images repeat others")
     same = len(seen & _hashes(reals.images.pixels)) if reals.whole else 0
     if same:
-        said.append(f"{same:,} images are, to the pixel, among the real ones that they are compared with")
+        said.append(f"{same:,} images are, to the pixel, among the real images")
     if n < _FOR_INFINITY * width:
         said.append(
             f"{n:,} images are few for {width} features: much of {reals.extractor.names.frechet} is bias, "

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from gander.data.images import Images
-from gander.data.names import NAMED, SHAPES
 from gander.data.store import cache_folder
 from gander.errors import DataError, first_line
 from gander.metrics.extractor import Names, Opinion, look_in_parts
@@ -191,11 +190,11 @@ def find_judge(images: Images, device: str = "cpu") -> Judge:
     if images.labels is None or len(images.classes) < 2:
         raise DataError(
             f"{images.source}: a judge learns to tell classes apart, and these data have none",
-            hint="--inception FILE, which needs no classes",
+            hint="gander evaluate RUN --inception FILE needs no classes",
         )
-    size = "" if images.source in (*NAMED, SHAPES) else f" --size {images.size}"
     raise DataError(
-        f"{images.source}: these data have no judge yet", hint=f"gander judge {images.source}{size}"
+        f"{images.source}: these data have no judge yet",
+        hint=f"gander judge {images.source} --size {images.size}",
     )
 
 

@@ -187,6 +187,7 @@ class Pupil:
 
     def restore(self, path: Path) -> bool:
         """Take up what was saved; False, and a fresh start, where there is nothing that fits."""
+        fresh = {name: tensor.clone() for name, tensor in self.net.state_dict().items()}
         try:
             tensors = safetensors.torch.load_file(path)
             self.net.load_state_dict(
@@ -197,6 +198,8 @@ class Pupil:
                 self._optimiser.state[weight]["momentum_buffer"] = held.copy_(tensors[f"momentum.{name}"])
             self.epoch = int(tensors["epoch"])
         except (OSError, SafetensorError, KeyError, RuntimeError):
+            self.net.load_state_dict(fresh)
+            self._optimiser.state.clear()
             return False
         return True
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gander.engine.guard import first_bad
 from gander.errors import CheckpointError, NumericsError
-from gander.run import Run, storage_error, sync_folder
+from gander.run import RESUME, Run, storage_error, sync_folder
 
 _TENSORS, _PROGRESS, _MANIFEST = "state.safetensors", "progress.json", "manifest.json"
 _FORMAT = 1
@@ -68,7 +68,7 @@ def save_checkpoint(
         tidy_checkpoints(run, keep, best)
     except OSError as error:
         shutil.rmtree(draft, ignore_errors=True)
-        raise storage_error(error, folder) from None
+        raise storage_error(error, folder, RESUME) from None
     return folder
 
 

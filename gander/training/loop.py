@@ -19,7 +19,7 @@ from gander.recipe.read import build_recipe
 from gander.recipe.schema import Recipe
 from gander.recipe.shipped import parse_recipe, recipe_text
 from gander.recipe.write import recipe_toml
-from gander.run import Run, create_run, storage_error, writing
+from gander.run import RESUME, Run, create_run, storage_error, writing
 from gander.training.session import Session, image_shape
 from gander.training.trial import fastest_machine
 
@@ -148,7 +148,7 @@ def _go_on(run: Run, session: Session, watcher: Watcher | None, notes: list[str]
                         hint=f"gander resume {run.path}",
                     )
         except OSError as error:
-            raise storage_error(error, run.path) from None
+            raise storage_error(error, run.path, RESUME) from None
     return run
 
 
@@ -210,8 +210,6 @@ def _anchored(recipe: Recipe) -> Recipe:
     data = recipe.data
     if data.path:
         data = data.model_copy(update={"path": str(Path(data.path).expanduser().absolute())})
-    elif (
-        data.source and Path(data.source).expanduser().exists() and ("/" in data.source or "." in data.source)
-    ):
+    elif "/" in data.source or "." in data.source:
         data = data.model_copy(update={"source": "", "path": str(Path(data.source).expanduser().absolute())})
     return recipe.model_copy(update={"data": data})

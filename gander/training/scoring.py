@@ -14,6 +14,7 @@ from gander.data.images import Images
 from gander.errors import DataError
 from gander.generate.load import Sampler
 from gander.generate.stream import natural_labels
+from gander.history import best_of
 from gander.metrics.evaluation import LEAST, Reals, Subject, evaluate
 from gander.metrics.judge import Judge, find_judge
 from gander.recipe.schema import Recipe
@@ -38,10 +39,7 @@ class Scorer:
         self.images = images
         self.n = min(self.wanted.n, len(images) // 2)
         self.spent = 0.0  # seconds
-        self.best: int | None = None  # images, at the best score
-        self._least = math.inf
-        self._protocol: Mapping[str, Any] | None = None  # of the best score
-        self.rows = 0
+        self.scored: list[Mapping[str, Any]] = []  # rows of metrics.jsonl
         self.note = ""
         self._judge: Judge | None = None
         self._reals: Reals | None = None
@@ -58,11 +56,8 @@ class Scorer:
 
     def restore(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Take up what was scored before."""
-        self.rows = len(rows)
+        self.scored = [*rows]
         self.spent = sum(row["took"] for row in rows)
-        self.best, self._least = None, math.inf
-        for row in rows:
-            self._compare(row)
 
     def due(self, before: int, now: int, finished: bool, seconds: float) -> bool:
         """Tell whether to score after this step, `seconds` into the run."""
@@ -100,16 +95,15 @@ class Scorer:
                 f"{score.name}/{end}": told[end] for end in ("floor", "low", "high") if told[end] is not None
             }
         row["protocol"] = asdict(found.scores[0].protocol)
-        self.rows += 1
-        self._compare(row)
+        self.scored.append(row)
         return row
+
+    @property
+    def best(self) -> int | None:
+        """Images, at the best score."""
+        row = best_of(self.scored)
+        return None if row is None else row["images"]
 
     def is_best(self, images: int) -> bool:
         """Tell whether the best score is that of this moment."""
         return self.best == images
-
-    def _compare(self, row: Mapping[str, Any]) -> None:
-        if row["protocol"] != self._protocol:  # the judge is another: what was best is not known any more
-            self.best, self._least, self._protocol = None, math.inf, row["protocol"]
-        if row["fd-judge"] < self._least:
-            self.best, self._least = row["images"], row["fd-judge"]

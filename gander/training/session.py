@@ -151,7 +151,7 @@ class Session:
             "images": self.trainer.clock.images,
             "steps": self.trainer.clock.steps,
             "log_rows": self.log_rows,
-            "metrics_rows": self.scorer.rows,
+            "metrics_rows": len(self.scorer.scored),
         }
         if rank() == 0:
             sync_file(run.log_file)  # a checkpoint counts the rows before it
@@ -171,7 +171,7 @@ class Session:
     def tidy(self, run: Run) -> None:
         """Make the directory what it was when the state was saved that was taken up."""
         cut_rows(run.log_file, self.log_rows)
-        cut_rows(run.metrics_file, self.scorer.rows)
+        cut_rows(run.metrics_file, len(self.scorer.scored))
         tidy_checkpoints(run, self.recipe.every.keep, self.scorer.best)
         if self.scorer.best is None:
             run.best_file.unlink(missing_ok=True)

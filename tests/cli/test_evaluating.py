@@ -119,3 +119,15 @@ def test_mistakes_are_told(gander, folder, words, code, told, monkeypatch):
     answer = gander(*(word.format(**places) for word in words))
     assert answer.code == code
     assert told in answer.err
+
+
+def test_a_large_set_is_scored_by_its_name(gander, folder, tmp_path):
+    gander("judge", folder / "data.npz", "--epochs", 2)
+    with np.load(folder / "data.npz") as arrays:
+        for number, half in enumerate((slice(0, 200), slice(200, 400))):
+            kept = {name: arrays[name][half] for name in ("images", "labels")}
+            np.savez(tmp_path / f"made-{number:05d}-of-00002.npz", classes=arrays["classes"], **kept)
+    words = ["evaluate", tmp_path / "made.npz", "--against", folder / "data.npz", "-n", 200, "--json"]
+    answer = json.loads(gander(*words, "--to", tmp_path / "out").out)
+    assert answer["protocol"]["n_fake"] == 200
+    assert any("to the pixel" in caveat for caveat in answer["caveats"])

@@ -21,8 +21,9 @@ import pytest
 import torch
 
 from gander.data.images import open_images
-from gander.errors import RunInUseError, StorageError, UsageError
-from gander.generate import dataset, sieve
+from gander.errors import DataError, RunInUseError, StorageError, UsageError
+from gander.generate import dataset, produce, sieve
+from gander.generate.card import write_card
 from gander.generate.dataset import find_target
 from gander.generate.load import load
 from gander.generate.produce import Producer, Wishes
@@ -233,6 +234,18 @@ def test_a_large_file_is_read_by_its_name_and_keeps_its_classes(runs, tmp_path, 
     read = open_images(str(tmp_path / "v1.0.csv"))
     assert np.array_equal(read.pixels, expected(runs["classes"])[0])
     assert read.classes == ("circle", "square")
+    next(tmp_path.glob("v1.0-00001-of-*.csv")).unlink()
+    with pytest.raises(DataError, match="are not a whole set"):
+        open_images(str(tmp_path / "v1.0.csv"))
+
+
+def test_what_lies_within_a_set_is_read_by_itself(runs, tmp_path):
+    (file,) = produced(runs["classes"], tmp_path / "out", format="csv", n=20).files
+    for place in (file, file.parent):
+        assert open_images(str(place)).classes == ("circle", "square")
+    for told in ('{"classes": 10}', '{"classes": "cat"}'):
+        (tmp_path / "out" / "dataset.json").write_text(told)
+        assert open_images(str(file)).classes == ("0", "1")
 
 
 def test_zstd_is_one_frame_for_readers_that_stop_at_the_first(runs, tmp_path):
@@ -289,6 +302,23 @@ def test_parts_are_kept_when_something_takes_their_place(runs, tmp_path, monkeyp
     with pytest.raises(UsageError, match="nothing is overwritten"):
         produced(runs["classes"], tmp_path / "out")
     assert len([*(tmp_path / "out.unfinished" / "parts").glob("part-*")]) == 3
+
+
+def test_a_finished_set_is_kept_when_something_takes_its_place(runs, tmp_path, monkeypatch):
+    def blocked(folder, *rest):
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "mine").touch()
+        return write_card(folder, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(produce, "write_card", blocked)
+        with pytest.raises(StorageError, match="not empty"):
+            produced(runs["classes"], tmp_path / "out", n=20)
+    with pytest.raises(UsageError, match="nothing is overwritten"):
+        produced(runs["classes"], tmp_path / "out", n=20)
+    shutil.rmtree(tmp_path / "out")
+    produced(runs["classes"], tmp_path / "out", n=20)
+    assert len(open_images(str(tmp_path / "out"))) == 20
 
 
 def test_a_kill_before_the_plan_was_written_is_a_fresh_start(runs, tmp_path):
