@@ -105,11 +105,12 @@ def score_all(runs: Path) -> None:
     for recipe in RECIPES:
         run = Run(runs / f"first-{recipe}")
         answer = evaluate(run)
+        weights = answer["protocol"].pop("weights").removesuffix(" weights")
         protocol = answer["protocol"]
         scores = {score["name"]: score for score in answer["scores"]}
         floor = {name: score["floor"] for name, score in scores.items()}
         save_png(sample(run, 50, columns=10 if not load(run).conditional else 5), grid(recipe))
-        rows.append((recipe, spent[recipe], run.history().images[-1], scores))
+        rows.append((recipe, spent[recipe], run.history().images[-1], weights, scores))
     (HERE / "first-scores.md").write_text(page(rows, protocol, floor), "utf-8")
 
 
@@ -137,14 +138,14 @@ def page(rows: list, protocol: dict, floor: dict) -> str:
         "Six recipes, the same time each on the same machine, one seed, one protocol. These are the first",
         "minutes of a training on a small CPU, not what the recipes can do: the larger nets saw few images.",
         "",
-        f"| recipe | seconds | images | {' | '.join(columns)} |",
-        f"|---|---|---|{'---|' * len(columns)}",
+        f"| recipe | seconds | images | weights | {' | '.join(columns)} |",
+        f"|---|---|---|---|{'---|' * len(columns)}",
     ]
-    for recipe, seconds, images, scores in rows:
+    for recipe, seconds, images, weights, scores in rows:
         cells = [figure(scores.get(name)) for name in columns]
-        lines.append(f"| `{recipe}` | {seconds:.0f} | {images:,} | {' | '.join(cells)} |")
+        lines.append(f"| `{recipe}` | {seconds:.0f} | {images:,} | {weights} | {' | '.join(cells)} |")
     cells = [f"{floor[name]:.4g}" if floor.get(name) is not None else "" for name in columns]
-    lines += [f"| real images (floor) | | | {' | '.join(cells)} |", ""]
+    lines += [f"| real images (floor) | | | | {' | '.join(cells)} |", ""]
     told = "; ".join(f"{name} {value}" for name, value in protocol.items())
     where = f"{device_name(torch.device('cpu'))}, {os.cpu_count()} cores, {platform.system()}"
     versions = f"torch {torch.__version__}, Python {platform.python_version()}"
