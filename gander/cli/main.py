@@ -165,7 +165,9 @@ def evaluate(
         str | None,
         typer.Option("--against", metavar="DATA", help="Real images.", show_default="the run's own"),
     ] = None,
-    n: Annotated[int | None, typer.Option("-n", min=1, help="How many images.", show_default="10000")] = None,
+    n: Annotated[
+        int | None, typer.Option("-n", min=1, help="How many images.", show_default="10000, if there are")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of latents and samples.")] = 0,
     use: Annotated[
         bool, typer.Option("--use", help="Train a classifier on these images, test it on real ones.")
