@@ -92,6 +92,14 @@ class Run:
         """The averaged generator's weights at the best score during training."""
         return self.path / BEST
 
+    def trained_images(self) -> int:
+        """Tell how many images its generator was trained with, by the newest checkpoint or the best score."""
+        best = self.best_score() if self.weights == BEST else None
+        if best is not None:
+            return int(best["images"])
+        names = sorted(folder.name for folder in self.checkpoints.glob("images-*"))
+        return int(names[-1].removeprefix("images-")) if names else 0
+
     def sheet_file(self, images: int) -> Path:
         """Give the name of the contact sheet made after so many images."""
         return self.path / "samples" / f"images-{images:012d}.png"

@@ -125,7 +125,7 @@ def table(run: Run, answers: dict) -> list[str]:
     lines = [
         f"## {run.name}",
         "",
-        f"After {run.history().images[-1]:,} images of {source_of(run)}; sets of {size_of(run):,}, "
+        f"After {run.trained_images():,} images of {source_of(run)}; sets of {size_of(run):,}, "
         f"labels {labels}.",
         "",
         f"| filter | learned from these | {' | '.join(SCORES)} | dropped |",

@@ -110,7 +110,7 @@ def score_all(runs: Path) -> None:
         scores = {score["name"]: score for score in answer["scores"]}
         floor = {name: score["floor"] for name, score in scores.items()}
         save_png(sample(run, 50, columns=10 if not load(run).conditional else 5), grid(recipe))
-        rows.append((recipe, spent[recipe], run.history().images[-1], weights, scores))
+        rows.append((recipe, spent[recipe], run.trained_images(), weights, scores))
     (HERE / "first-scores.md").write_text(page(rows, protocol, floor), "utf-8")
 
 

@@ -84,7 +84,7 @@ def _summary(run: Run) -> dict[str, Any]:
             "total": 0,
             "state": f"damaged: {error.problems[0]}",
         }
-    images = history.images[-1] if history.images else 0
+    images = max([run.trained_images(), *history.images[-1:]])
     state = "finished" if images >= env["images_total"] else "training" if in_use(run) else "stopped"
     began = datetime.fromisoformat(env["started"]).astimezone(UTC)
     return {

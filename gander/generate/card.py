@@ -18,7 +18,7 @@ from gander.generate.stream import Indices, Stream
 from gander.generate.template import render
 from gander.generate.writers import About
 from gander.recipe.shipped import parse_recipe, recipe_text
-from gander.run import BEST, Run
+from gander.run import Run
 
 SHEET = 100
 """Images of the contact sheet."""
@@ -36,22 +36,13 @@ def run_facts(run: Run) -> dict[str, Any]:
         "recipe_title": recipe.get("title", ""),
         "recipe_seed": recipe.get("seed", 0),
         "generator": file_digest(run.weights_file),
-        "trained_images": _trained_images(run),
+        "trained_images": run.trained_images(),
         "trained_on": {
             "source": Path(data["source"]).name,
             "images": data["images"],
             "fingerprint": data["fingerprint"],
         },
     }
-
-
-def _trained_images(run: Run) -> int:
-    """Say how many images a generator's training had been shown."""
-    if run.weights == BEST:
-        best = run.best_score()
-        return best["images"] if best else 0
-    history = run.history()
-    return history.images[-1] if history.images else 0
 
 
 def file_digest(path: Path) -> str:
