@@ -6,6 +6,7 @@ import hashlib
 import io
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from gander.data.images import Images
-from gander.data.store import cache_folder, storage_errors
+from gander.data.store import cache_folder
 from gander.errors import DataError
 from gander.metrics.classes import classifier_score, confusion, label_fidelity, within_class_diversity
 from gander.metrics.extractor import Extractor, Opinion
@@ -67,7 +68,7 @@ class Reals:
     Args:
         n: how many images there will be to score.
         seed: which of the real ones are taken.
-        whole: look at all images, for the test of copies; they are kept in the cache.
+        whole: look at all images, for the test of copies.
     Raises: DataError where there are too few images.
     """
 
@@ -79,7 +80,7 @@ class Reals:
         compared, against = split_reals(learned, aside, n, seed)
         every = np.arange(len(images))
         chosen = every if whole else np.concatenate([compared, against])
-        features = real_features(images, extractor, chosen, keep=whole)
+        features = real_features(images, extractor, chosen)
         place = np.empty(len(images), np.int64)
         place[chosen] = np.arange(len(chosen))
         self.features = features[place[compared]]
@@ -186,22 +187,17 @@ def split_reals(learned: Indices, aside: Indices, n: int, seed: int) -> tuple[In
     return others[:n], np.concatenate([first, others[n : 2 * n - len(first)]])
 
 
-def real_features(images: Images, extractor: Extractor, places: Indices, keep: bool) -> Tensor:
-    """Give the features (n, D) of some real images; `keep` looks at them once and keeps them in the cache."""
-    if not keep:
-        return extractor.look(images.pixels[places]).features
+def real_features(images: Images, extractor: Extractor, places: Indices) -> Tensor:
+    """Give the features (n, D) of some real images; they are kept in the cache, where that can be written."""
     which = hashlib.sha256(f"{images.fingerprint} {extractor.digest}".encode() + places.tobytes())
     path = cache_folder() / "features" / f"{which.hexdigest()[:32]}.npy"
-    with storage_errors():
-        if path.is_file():
-            try:
-                return torch.from_numpy(np.load(path))
-            except ValueError:  # half a file; it is written anew
-                pass
-        features = extractor.look(images.pixels[places]).features
+    with suppress(OSError, ValueError, EOFError):  # not there, or half a file: it is written anew
+        return torch.from_numpy(np.load(path))
+    features = extractor.look(images.pixels[places]).features
+    whole = io.BytesIO()
+    np.save(whole, features.numpy())
+    with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        whole = io.BytesIO()
-        np.save(whole, features.numpy())
         write_whole(path, whole.getvalue())
     return features
 
