@@ -83,7 +83,7 @@ def judge_rate() -> float:
 
 def during_training(run: Path, device: torch.device) -> list[float]:
     """Give the seconds of scores as a training makes them; the first looks at real images, too."""
-    recipe = load_recipe(str(Run(run).recipe_file), ())
+    recipe = load_recipe(str(Run(run).recipe_file), {"evaluate.every": 10_000})
     scorer, sampler = Scorer(recipe, open_images("cifar10"), device), load(run)
     sampler.generator.to(device)
     return [scorer.score(sampler, {"images": number})["took"] for number in range(1 + _REPEATS)]

@@ -76,7 +76,7 @@ def test_copies_among_fresh_photographs_are_called_out(reals, photographs):
     copies = known.pixels[reals.memory.learned[:60]]
     found = evaluate(Subject("made", np.concatenate([fresh[60:], copies]), None, "-"), reals)
     table = {score.name: score for score in found.scores}
-    assert table["memorised"].verdict == "copies of training images: look at the pairs"
+    assert table["memorised"].verdict == "nearer to training images than held-out ones: look at the pairs"
     assert {*range(N - 60, N)} <= {*found.memorisation.fakes[:70].tolist()}
 
 
