@@ -95,14 +95,20 @@ def find_target(path: Path, wanted: str | None) -> Target:
             hint="a name without an ending for a folder, or --format",
         )
     target = Target(path, named or wanted or "parquet", named is not None)
-    if target.is_file and not target.draft.exists():
-        check_free(path, path.with_name(target.beside("README.md").name))
-    if not target.is_file and path.exists():
-        left = [*(target.draft / _DATA).glob("part-*"), *target.draft.glob(_FINISHED)]
-        if target.plan() and not left:
-            shutil.rmtree(target.draft)  # a process that was killed at its very end left it
+    if path.exists() and target.draft.exists() and _is_empty(target.draft):
+        shutil.rmtree(target.draft)  # a process that was killed at its very end left it
+    if not target.is_file:
         check_free(path)
+    elif not target.draft.exists():
+        check_free(path, path.with_name(target.beside("README.md").name))
     return target
+
+
+def _is_empty(draft: Path) -> bool:
+    """Tell whether a draft holds nothing that would have to be made again, and nothing foreign."""
+    held = [path for path in draft.rglob("*") if path.name not in (_MANIFEST, LOCK, _DATA, _FINISHED)]
+    ours = (f".{_MANIFEST}-", ".counts-", "counts-", ".making-")
+    return all(path.name.startswith(ours) for path in held)
 
 
 @dataclass(frozen=True)
@@ -179,7 +185,7 @@ class Draft:
                 f"{place}: holds an unfinished data set that was ordered otherwise",
                 hint=f"the same command as then, or rm -r {place}",
             )
-        if not plan and place.exists() and {path.name for path in place.iterdir()} - {_DATA, LOCK}:
+        if not plan and place.exists() and not _is_empty(place):
             raise UsageError(f"{place}: is already there, and is no unfinished data set")
         if not plan.get("placing"):
             check_free(*self._places())
@@ -308,6 +314,7 @@ class Draft:
             for share in self.shares:
                 if not self._is_done(share):
                     self._join(share, done / share.file)
+            done.mkdir(exist_ok=True)
             card(done)
             if self.target.is_file:
                 self._place(done)

@@ -323,7 +323,8 @@ def test_a_finished_set_is_kept_when_something_takes_its_place(runs, tmp_path, m
 
 def test_a_kill_before_the_plan_was_written_is_a_fresh_start(runs, tmp_path):
     (tmp_path / "out.unfinished" / "parts").mkdir(parents=True)
-    (tmp_path / "out.unfinished" / ".lock").touch()
+    for name in (".lock", ".plan.json-77.draft"):
+        (tmp_path / "out.unfinished" / name).touch()
     produced(runs["classes"], tmp_path / "out", n=20)
     assert not (tmp_path / "out.unfinished").exists()
 
