@@ -331,6 +331,12 @@ def check_free(*places: Path) -> None:
             raise UsageError(f'--to "{place}": is already there, and nothing is overwritten')
 
 
+def check_folder(path: Path) -> None:
+    """Raise UsageError where the folder that a file of `--to` is to lie in is not there."""
+    if not path.parent.is_dir():
+        raise UsageError(f'--to "{path}": there is no folder {path.parent}', hint=f"mkdir -p {path.parent}")
+
+
 def sync_folder(path: Path) -> None:
     """Make the names in a folder survive a power cut."""
     handle = os.open(path, os.O_RDONLY)

@@ -14,7 +14,7 @@ from gander.cli.progress import say
 from gander.cli.tables import make_table, print_table
 from gander.errors import DataError, GanderError, UsageError, did_you_mean
 from gander.recipe.shipped import parse_recipe, recipe_names, recipe_text
-from gander.run import Run, check_free, find_run, in_use, list_runs, runs_root
+from gander.run import Run, check_folder, check_free, find_run, in_use, list_runs, runs_root
 
 
 def sample_verb(
@@ -31,8 +31,7 @@ def sample_verb(
     moves = path.suffix in (".gif", ".webp")
     if path.suffix != ".png" and not (moves and walk):
         raise UsageError(f'--to "{path}": give a name that ends in .png; with --walk, .gif and .webp move')
-    if not path.parent.is_dir():
-        raise UsageError(f'--to "{path}": there is no folder {path.parent}', hint=f"mkdir -p {path.parent}")
+    check_folder(path)
     rows, count = n or 8, n or 100
     if moves:
         save_animation(animate(run, rows, classes, seed), path)

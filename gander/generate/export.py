@@ -16,7 +16,7 @@ from gander.data.batches import to_uint8
 from gander.errors import UsageError, did_you_mean, first_line
 from gander.generate.load import Sampler, copy_generator, load
 from gander.nets.per_class import PerClass
-from gander.run import Run, check_free, storage_error, write_whole
+from gander.run import Run, check_folder, check_free, storage_error, write_whole
 
 SUFFIXES = (".onnx", ".safetensors")
 _CHECKED = 1_000  # images, beside torch's
@@ -51,8 +51,7 @@ def export_generator(run: Run | Path, to: Path) -> Exported:
         raise UsageError(f'--to "{to}": allowed are names that end in {", ".join(SUFFIXES)}{near}')
     about = to.with_suffix(".json")
     check_free(*((to,) if to.suffix == ".onnx" else (to, about)))
-    if not to.parent.is_dir():
-        raise UsageError(f'--to "{to}": there is no folder {to.parent}', hint=f"mkdir -p {to.parent}")
+    check_folder(to)
     sampler = load(run)
     try:
         if to.suffix == ".onnx":

@@ -24,7 +24,7 @@ from gander.metrics.judge import learned_and_held_out
 from gander.metrics.kernel import kernel_distance
 from gander.metrics.modes import MODES, covered_modes, has_known_modes
 from gander.metrics.neighbours import Memorisation, memorised_share, precision_recall_density_coverage
-from gander.metrics.score import Protocol, Score, around, around_share
+from gander.metrics.score import NORMAL, Protocol, Score, around, around_share
 from gander.run import write_whole
 
 LEAST = 100
@@ -35,7 +35,6 @@ _STANDARD_ERRORS = {"frechet": 2.262, "infinity": 2.228, "classifier": 2.262}
 
 _NEIGHBOURS = 5
 _SPLITS = 10
-_USUAL = 1.96
 _OF_REALS = ("recall", "coverage")  # are shares of the real images
 _CHANCE = 0.001  # below which a share of near copies is no chance
 _FOR_INFINITY = 10  # images a feature
@@ -238,7 +237,7 @@ def _ends(key: str, estimate: Estimate, n: int) -> tuple[float | None, float | N
         return None, None
     if math.isnan(estimate.standard_error):
         return around_share(estimate.value, n)
-    low, high = around(*estimate, _STANDARD_ERRORS.get(key, _USUAL))
+    low, high = around(*estimate, _STANDARD_ERRORS.get(key, NORMAL))
     return max(low, 0.0) if key == "frechet" else low, high
 
 
@@ -246,7 +245,7 @@ def _beside(ours: Estimate, floor: Estimate | None, key: str) -> str:
     """Say whether a distance is more than chance makes of the floor, and how many times it."""
     if floor is None:
         return "no floor to compare it with"
-    chance = _STANDARD_ERRORS.get(key, _USUAL) * math.hypot(ours.standard_error, floor.standard_error)
+    chance = _STANDARD_ERRORS.get(key, NORMAL) * math.hypot(ours.standard_error, floor.standard_error)
     if ours.value - floor.value <= chance:
         return "not told from real images"
     told = "told from real images"

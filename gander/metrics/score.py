@@ -8,6 +8,9 @@ from typing import Any
 
 from gander.errors import UsageError
 
+NORMAL = 1.96
+"""Standard errors to either end of a 95 % interval, where many numbers tell how large they are."""
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -69,8 +72,8 @@ class Score:
         return told
 
 
-def around(value: float, standard_error: float, standard_errors: float = 1.96) -> tuple[float, float]:
-    """Give the interval of so many standard errors to either side; 1.96 are 95 % where it is known well."""
+def around(value: float, standard_error: float, standard_errors: float = NORMAL) -> tuple[float, float]:
+    """Give the interval of so many standard errors to either side; NORMAL are 95 % where they are known well."""
     return value - standard_errors * standard_error, value + standard_errors * standard_error
 
 
@@ -79,7 +82,7 @@ def around_share(share: float, n: int) -> tuple[float, float]:
 
     Source: Wilson 1927.
     """
-    z = 1.96
+    z = NORMAL
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     return middle - half, middle + half
