@@ -73,7 +73,7 @@ class Score:
 
 
 def around(value: float, standard_error: float, standard_errors: float = NORMAL) -> tuple[float, float]:
-    """Give the interval of so many standard errors to either side; NORMAL are 95 % where they are known well."""
+    """Give the interval of so many standard errors to either side; NORMAL many are 95 % of a normal."""
     return value - standard_errors * standard_error, value + standard_errors * standard_error
 
 
