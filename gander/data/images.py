@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,11 @@ class Images:
         """1 for grey, 3 for colour."""
         return int(self.pixels.shape[1])
 
+    @cached_property
+    def hashes(self) -> list[bytes]:
+        """Give the sha256 of each image's pixels."""
+        return hashes_of(self.pixels)
+
     def counts(self) -> npt.NDArray[np.int64]:
         """Count the images of each class, (K,); empty where there are no labels."""
         if self.labels is None:
@@ -71,6 +77,11 @@ class Images:
         fingerprint = hashlib.sha256(f"{self.fingerprint} class {class_index}".encode()).hexdigest()
         chosen_pixels, chosen_labels = self.pixels[chosen], self.labels[chosen]
         return replace(self, pixels=chosen_pixels, labels=chosen_labels, fingerprint=fingerprint, digest="")
+
+
+def hashes_of(pixels: Pixels) -> list[bytes]:
+    """Give the sha256 of each image (N, C, H, W)."""
+    return [hashlib.sha256(image.tobytes()).digest() for image in np.asarray(pixels)]  # a memmap's rows cost
 
 
 def _span(images: Images) -> str:

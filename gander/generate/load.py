@@ -108,6 +108,8 @@ def _load_file(path: Path) -> Sampler:
     except (GanderError, SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         told = f"{path}: is not a generator that can be read: {first_line(error)}"
         raise CheckpointError(told) from None
+    # A tenth to a third faster on CPUs.
+    generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Sampler(generator.eval(), recipe.latents, classes, recipe.average.weights)
 
 

@@ -29,6 +29,7 @@ from gander.recipe.write import portable_toml
 from gander.run import Run
 
 _SCORED = 2_000  # images, for the card
+_VERSIONS = {"gander": __version__, "torch": torch.__version__}
 _LEAST_KEPT = 0.01  # of the candidates
 
 
@@ -123,6 +124,7 @@ class Producer:
             "judge": named.digest if named else None,
             "format": self.target.format,
             "device": self.device.split(":")[0],
+            "versions": _VERSIONS,
         }
         order = Order(self.wishes.n, about, sifted.places if sifted else None, labels, facts)
         told: dict[str, Any] = {}
@@ -220,7 +222,7 @@ class Producer:
             "filters": asdict(wishes.rules),
             "candidates": candidates,
             "dropped": sifted.dropped if sifted else {},
-            "versions": {"gander": __version__, "torch": torch.__version__},
+            "versions": _VERSIONS,
         }
 
 

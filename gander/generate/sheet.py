@@ -61,10 +61,10 @@ def _fitting_scale(height: int, width: int) -> int:
     return max(1, min((_WIDEST - 40) // width, _TALLEST // height))
 
 
-def encode_png(image: Image.Image, compress_level: int = 6) -> bytes:
-    """Encode a picture; equal pixels give equal bytes."""
+def encode_png(image: Image.Image, compress_level: int = 6, compress_type: int = -1) -> bytes:
+    """Encode a picture, by Pillow's level and type of compression; equal pixels give equal bytes."""
     encoded = io.BytesIO()
-    image.save(encoded, format="PNG", compress_level=compress_level)
+    image.save(encoded, format="PNG", compress_level=compress_level, compress_type=compress_type)
     return encoded.getvalue()
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gander.data.images import Images
+from gander.data.images import Images, hashes_of
 from gander.data.store import cache_folder
 from gander.errors import DataError
 from gander.metrics.classes import classifier_score, confusion, label_fidelity, within_class_diversity
@@ -294,11 +294,11 @@ def _memorised(memory: Memorisation, n: int, protocol: Protocol) -> Score:
 def _caveats(subject: Subject, reals: Reals) -> tuple[str, ...]:
     n, width = len(subject.pixels), reals.features.shape[1]
     said = []
-    seen = _hashes(subject.pixels)
+    seen = {*hashes_of(subject.pixels)}
     repeated = n - len(seen)
     if repeated:
         said.append("all images are equal" if repeated == n - 1 else f"{repeated:,} images repeat others")
-    same = len(seen & _hashes(reals.images.pixels)) if reals.whole else 0
+    same = len(seen & {*reals.images.hashes}) if reals.whole else 0
     if same:
         said.append(f"{same:,} images are, to the pixel, among the real images")
     if n < _FOR_INFINITY * width:
@@ -319,7 +319,3 @@ def _caveats(subject: Subject, reals: Reals) -> tuple[str, ...]:
             f"no image was asked for of {', '.join(reals.images.classes[k] for k in sorted(missing))}"
         )
     return tuple(said)
-
-
-def _hashes(pixels: npt.NDArray[np.uint8]) -> set[bytes]:
-    return {hashlib.sha256(image.tobytes()).digest() for image in pixels}

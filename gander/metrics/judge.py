@@ -162,13 +162,12 @@ def held_out(images: Images) -> npt.NDArray[np.int64]:
     Returns: indices in ascending order.
     """
     labels = np.zeros(len(images), np.int64) if images.labels is None else images.labels
-    chosen = []
+    chosen: list[int] = []
     for label in np.unique(labels):
         own = np.flatnonzero(labels == label)
-        hashes = [hashlib.sha256(images.pixels[place].tobytes()).digest() for place in own]
-        order = sorted(range(len(own)), key=hashes.__getitem__)
-        chosen.append(own[order[: round(len(own) * _HELD_OUT)]])
-    return np.sort(np.concatenate(chosen))
+        order = sorted(own.tolist(), key=images.hashes.__getitem__)
+        chosen += order[: round(len(own) * _HELD_OUT)]
+    return np.array(sorted(chosen), np.int64)
 
 
 def learned_and_held_out(images: Images) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
