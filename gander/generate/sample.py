@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from gander.generate.sheet import contact_sheet, save_picture
 from gander.run import Run
 
 _MOST = 10_000
+_FRAME = 640  # pixels across an animation, which would be many megabytes at the size of a sheet
 
 
 def sample(
@@ -22,7 +24,7 @@ def sample(
 ) -> Image.Image:
     """Draw a contact sheet of n fresh images.
 
-    A generator with classes gets a row a class, or the rows asked for; `columns` 0 picks a near-square sheet.
+    A generator with classes gets a row a class, or the rows asked for; `columns` 0 picks a sheet that is nearly square.
 
     Raises: UsageError where n or a class does not fit, CheckpointError where the run holds no generator.
     """
@@ -33,7 +35,7 @@ def sample(
     if not sampler.conditional:
         for name in classes:
             sampler.label(name)
-        return _sheet(sampler, latents, None, columns or max(1, round(n**0.5)), ())
+        return _sheet(sampler, latents, None, columns or _columns(n), ())
     rows = [sampler.label(name) for name in classes] or [*range(sampler.generator.num_classes)]
     columns = columns or -(-n // len(rows))
     labels = torch.tensor([rows[place // columns % len(rows)] for place in range(n)])
@@ -63,8 +65,10 @@ def animate(
     """
     sampler, latents, named = _walks(load(run), rows, classes, seed, steps)
     labels = torch.tensor(named) if sampler.conditional else None
-    columns = max(1, round(len(latents) ** 0.5))
-    frames = [_sheet(sampler, latents[:, step], labels, columns, ()) for step in range(steps)]
+    columns = _columns(len(latents))
+    made = [sampler.images(latents[:, step], labels).numpy() for step in range(steps)]
+    scale = max(1, _FRAME // (columns * made[0].shape[-1]))
+    frames = [contact_sheet(images, columns, scale) for images in made]
     return frames + frames[-2:0:-1]
 
 
@@ -100,6 +104,12 @@ def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:
     cosine = torch.cosine_similarity(start, end, dim=1).clamp(-1 + 1e-7, 1 - 1e-7)
     angle = cosine.acos()[:, None]
     return (torch.sin((1 - share) * angle) * start + torch.sin(share * angle) * end) / torch.sin(angle)
+
+
+def _columns(count: int) -> int:
+    """Choose the columns of a sheet: wider than high, and no gap in the last row where that can be."""
+    least = math.ceil(count**0.5)
+    return next((columns for columns in range(least, 2 * least) if count % columns == 0), least)
 
 
 def _sheet(

@@ -82,6 +82,17 @@ def test_any_count_fills_its_rows(trained, drawn):
         assert (len(images), names) == (n, ())
 
 
+@pytest.mark.parametrize(("n", "expected"), [(1, 1), (3, 3), (7, 3), (10, 5), (16, 4), (50, 10), (100, 10)])
+def test_a_sheet_is_nearly_square_and_leaves_no_gap_where_that_can_be(n, expected, trained, drawn):
+    assert sample(trained["plain"], n=n)[1] == expected
+
+
+def test_an_animation_is_small_enough_to_be_sent(trained):
+    frame = animate(trained["projection"], seed=5, steps=2)[0]
+    assert frame.width <= 2 * frame.height
+    assert 500 < frame.width < 700
+
+
 def test_equal_seeds_give_equal_pictures(trained):
     first, again, other = (sample(trained["plain"], n=4, seed=seed) for seed in (1, 1, 2))
     assert first.tobytes() == again.tobytes() != other.tobytes()
