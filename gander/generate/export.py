@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,6 +117,7 @@ def _to_onnx(sampler: Sampler, to: Path) -> Exported:
     count = torch.export.Dim("N", min=1, max=1 << 20)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of packages that no net here uses
         program = torch.onnx.export(
             net,
             given,
