@@ -24,7 +24,7 @@ def sample(
 ) -> Image.Image:
     """Draw a contact sheet of n fresh images.
 
-    A generator with classes gets a row a class, or the rows asked for; `columns` 0 picks a nearly square sheet.
+    A generator with classes gets a row a class, or the rows asked for; `columns` 0 picks a good shape.
 
     Raises: UsageError where n or a class does not fit, CheckpointError where the run holds no generator.
     """
