@@ -188,16 +188,18 @@ class Producer:
     def _scores(self, order: Order, pixels: Pixels, labels: Indices | None) -> dict[str, Any]:
         """Score the first images (N, C, S, S), where they have a judge."""
         if self.judge is None or self.images is None:
-            return {"scores": [], "unscored": self.unscored}
+            return {"scores": [], "caveats": [], "unscored": self.unscored}
         n = min(len(pixels), len(self.images) // 2)
         if n < LEAST:
-            return {"scores": [], "unscored": f"scores need at least {LEAST} images"}
+            return {"scores": [], "caveats": [], "unscored": f"scores need at least {LEAST} images"}
         names = None
         if labels is not None and order.about.classes == self.images.classes:
             names = torch.from_numpy(labels[:n])
         subject = Subject("", pixels[:n], names, self.sampler.weights)
         reals = Reals(self.images, self.judge, n, self.wishes.seed, whole=False)
-        return {"scores": [score.row(digits=6) for score in evaluate(subject, reals).scores], "unscored": ""}
+        found = evaluate(subject, reals)
+        rows = [score.row(digits=6) for score in found.scores]
+        return {"scores": rows, "caveats": [*found.caveats], "unscored": ""}
 
     def _facts(self, order: Order, sifted: Sifted | None, candidates: int) -> dict[str, Any]:
         """Say what was asked for and what came of it."""

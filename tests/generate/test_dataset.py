@@ -219,11 +219,17 @@ def test_the_card_names_the_files_that_are_there(name, several, runs, tmp_path, 
         assert glob.glob(place), place
     if name == "tar" and several:
         assert f"{{00000..{len(made.files) - 1:05d}}}" in text
-    if name == "npz":
+    if name in ("npz", "zip"):
         told: dict = {}
-        exec(text, told)
-        assert np.array_equal(told["tensors"].numpy(), expected(runs["classes"])[0])
-        assert np.array_equal(told["images"].pixels, expected(runs["classes"])[0])
+        from_torch, from_gander = text.split("# gander")
+        exec(from_torch, told)
+        pixels, labels = expected(runs["classes"])
+        tensors = told["tensors"] if name == "npz" else told["images"].permute(0, 3, 1, 2)
+        assert np.array_equal(tensors.numpy(), pixels)
+        if name == "zip":
+            assert [told["labels"][file] for file in told["names"]] == labels.tolist()
+        exec(f"# gander{from_gander}", told)
+        assert np.array_equal(told["images"].pixels, pixels)
 
 
 def test_a_large_file_is_read_by_its_name_and_keeps_its_classes(runs, tmp_path, monkeypatch):
@@ -534,6 +540,9 @@ def test_filters_and_scores_are_told_in_the_card(judged, tmp_path):
     card = (tmp_path / "out" / "README.md").read_text()
     assert "200 images were made, and 150 kept" in card
     assert "| fd-judge |" in card
+    assert "no image was asked for" not in card
+    produced(judged[0], tmp_path / "one", n=150, classes=("dark",))
+    assert "- no image was asked for of light" in (tmp_path / "one" / "README.md").read_text()
     plain = produced(judged[0], tmp_path / "plain", n=200)
     assert "None: every image that was made is here" in (tmp_path / "plain" / "README.md").read_text()
     fidelity = {score["name"]: score["value"] for score in made.told["scores"]}["label-fidelity"]
