@@ -2,6 +2,8 @@
 
     python results/filters.py RUN... --seeds 2      # runs on named data; writes results/filters.md
 
+`results/first_scores.py train` and `gander train quickstart` make runs that it can be tried on.
+
 Runs without classes are labelled by the judge, which then filters by its own confidence. The folder `--work`
 keeps the scores of each set, which are not made again.
 """
@@ -21,6 +23,7 @@ from pathlib import Path
 import torch
 
 from gander.engine.machine import device_name
+from gander.generate.card import run_facts
 from gander.generate.load import load
 from gander.run import Run, find_run
 
@@ -125,7 +128,7 @@ def table(run: Run, answers: dict) -> list[str]:
     lines = [
         f"## {run.name}",
         "",
-        f"After {run.trained_images():,} images of {source_of(run)}; sets of {size_of(run):,}, "
+        f"{run_facts(run)['recipe_title']}, after {run.trained_images():,} images; sets of {size_of(run):,}, "
         f"labels {labels}.",
         "",
         f"| filter | learned from these | {' | '.join(SCORES)} | dropped |",
