@@ -7,9 +7,12 @@ import json
 import os
 import shutil
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -249,14 +252,15 @@ class Draft:
         data = self.target.draft / _DATA
         draft = data / f".making-{rank()}"
         try:
-            for part in mine:
-                _remove(draft)
-                counts = np.zeros(len(self.order.about.classes), np.int64)
-                batches = _counted(self._batches(stream, judge, part, tell), counts)
-                self.format.write(draft, batches, self.order.about, part in leads)
-                _sync(draft)
-                write_whole(data / f"counts-{part:06d}.json", json.dumps(counts.tolist()).encode())
-                draft.rename(data / self._name(part))
+            with closing(self._batches(stream, judge, mine, tell)) as made:
+                for part, own in groupby(made, itemgetter(0)):
+                    _remove(draft)
+                    counts = np.zeros(len(self.order.about.classes), np.int64)
+                    batches = _counted((batch for _, batch in own), counts)
+                    self.format.write(draft, batches, self.order.about, part in leads)
+                    _sync(draft)
+                    write_whole(data / f"counts-{part:06d}.json", json.dumps(counts.tolist()).encode())
+                    draft.rename(data / self._name(part))
         except OSError as error:
             _remove(draft)
             whole = self.count - len(self.missing())
@@ -277,24 +281,31 @@ class Draft:
         total = [sum(counts) for counts in zip(*each, strict=True)]
         return {name: count for name, count in zip(self.order.about.classes, total, strict=True) if count}
 
-    def _batches(self, stream: Stream, judge: Judge | None, part: int, tell: Tell) -> Iterator[Batch]:
-        """Give a part's images block by block; the net does not wait for who encodes and writes."""
-        rows = np.arange(part * self.rows, part * self.rows + self._rows(part))
-        places = rows if self.order.places is None else self.order.places[rows]
-        blocks = stream.at(places)
+    def _batches(
+        self, stream: Stream, judge: Judge | None, parts: list[int], tell: Tell
+    ) -> Generator[tuple[int, Batch], None, None]:
+        """Give the images of parts block by block; the net does not wait for who encodes and writes."""
 
-        def encoded(chosen: Indices, pixels: Pixels) -> Batch:
+        def blocks() -> Iterator[tuple[int, Indices, Pixels]]:
+            for part in parts:
+                rows = np.arange(part * self.rows, part * self.rows + self._rows(part))
+                places = rows if self.order.places is None else self.order.places[rows]
+                yield from ((part, rows[chosen], pixels) for chosen, pixels in stream.at(places))
+
+        def encoded(part: int, numbers: Indices, pixels: Pixels) -> tuple[int, Batch]:
             images = [image_file(image) for image in pixels] if self.format.png else []
             labels, confidence = None, None
             if judge is not None:
                 sure, named = judge.look(pixels).probabilities.max(1)
                 labels, confidence = named.numpy(), sure.numpy()
             elif self.order.labels is not None:
-                labels = self.order.labels[rows[chosen]]
-            return Batch(int(rows[chosen[0]]), pixels, images, labels, confidence)
+                labels = self.order.labels[numbers]
+            return part, Batch(int(numbers[0]), pixels, images, labels, confidence)
 
-        def made() -> Future[Batch] | None:
-            block = next(blocks, None)
+        row = blocks()
+
+        def made() -> Future[tuple[int, Batch]] | None:
+            block = next(row, None)
             return None if block is None else encoders.submit(encoded, *block)
 
         with ThreadPoolExecutor(2) as encoders, ThreadPoolExecutor(1) as maker:
@@ -302,7 +313,7 @@ class Draft:
             while (batch := coming.popleft().result()) is not None:
                 coming.append(maker.submit(made))
                 yield batch.result()
-                tell(len(batch.result().pixels))
+                tell(len(batch.result()[1].pixels))
 
     def finish(self, card: Callable[[Path], None]) -> list[Path]:
         """Put the parts together, let `card` write what stands beside them, and give the set its place.
