@@ -59,7 +59,8 @@ def main() -> None:
         f"Sets as large as the real one that a small classifier learns from, {given.seeds} seeds each (of",
         "latents and classifiers), and what the classifier that learned from one makes of real held-out",
         "images (`gander evaluate SET --use --quick`: 90,000 looks). Chance is 10 %. Means, and in brackets",
-        "each seed. The other scores are of 2,000 images; label fidelity is 1 where the judge gave the labels.",
+        "each seed. The other scores are of 2,000 images; label fidelity is 1 where the judge gave the",
+        "labels.",
         "",
     ]
     for run in runs:
