@@ -97,8 +97,12 @@ class Run:
         best = self.best_score() if self.weights == BEST else None
         if best is not None:
             return int(best["images"])
-        names = sorted(folder.name for folder in self.checkpoints.glob("images-*"))
-        return int(names[-1].removeprefix("images-")) if names else 0
+        saved = self.saved()
+        return int(saved[-1].name.removeprefix("images-")) if saved else 0
+
+    def saved(self) -> list[Path]:
+        """List the folders of its checkpoints, whole or damaged, oldest first."""
+        return sorted(self.checkpoints.glob("images-*"))
 
     def sheet_file(self, images: int) -> Path:
         """Give the name of the contact sheet made after so many images."""

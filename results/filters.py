@@ -125,11 +125,11 @@ def gander(*words: object) -> None:
 
 def table(run: Run, answers: dict) -> list[str]:
     """Write the table of a run."""
-    labels = "as asked for" if load(run).conditional else "by the judge"
+    labels, facts = "as asked for" if load(run).conditional else "by the judge", run_facts(run)
     lines = [
         f"## {run.name}",
         "",
-        f"{run_facts(run)['recipe_title']}, after {run.trained_images():,} images; sets of {size_of(run):,}, "
+        f"{facts['recipe_title']}, after {facts['trained_images']:,} images; sets of {size_of(run):,}, "
         f"labels {labels}.",
         "",
         f"| filter | learned from these | {' | '.join(SCORES)} | dropped |",

@@ -12,7 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -253,11 +252,10 @@ class Draft:
         draft = data / f".making-{rank()}"
         try:
             with closing(self._batches(stream, judge, mine, tell)) as made:
-                for part, own in groupby(made, itemgetter(0)):
+                for part, own in groupby(made, lambda batch: batch.first // self.rows):
                     _remove(draft)
                     counts = np.zeros(len(self.order.about.classes), np.int64)
-                    batches = _counted((batch for _, batch in own), counts)
-                    self.format.write(draft, batches, self.order.about, part in leads)
+                    self.format.write(draft, _counted(own, counts), self.order.about, part in leads)
                     _sync(draft)
                     write_whole(data / f"counts-{part:06d}.json", json.dumps(counts.tolist()).encode())
                     draft.rename(data / self._name(part))
@@ -283,16 +281,19 @@ class Draft:
 
     def _batches(
         self, stream: Stream, judge: Judge | None, parts: list[int], tell: Tell
-    ) -> Generator[tuple[int, Batch], None, None]:
-        """Give the images of parts block by block; the net does not wait for who encodes and writes."""
+    ) -> Generator[Batch, None, None]:
+        """Give the images of parts block by block, each of one part.
 
-        def blocks() -> Iterator[tuple[int, Indices, Pixels]]:
+        The net does not wait for who encodes and writes.
+        """
+
+        def blocks() -> Iterator[tuple[Indices, Pixels]]:
             for part in parts:
                 rows = np.arange(part * self.rows, part * self.rows + self._rows(part))
                 places = rows if self.order.places is None else self.order.places[rows]
-                yield from ((part, rows[chosen], pixels) for chosen, pixels in stream.at(places))
+                yield from ((rows[chosen], pixels) for chosen, pixels in stream.at(places))
 
-        def encoded(part: int, numbers: Indices, pixels: Pixels) -> tuple[int, Batch]:
+        def encoded(numbers: Indices, pixels: Pixels) -> Batch:
             images = [image_file(image) for image in pixels] if self.format.png else []
             labels, confidence = None, None
             if judge is not None:
@@ -300,12 +301,12 @@ class Draft:
                 labels, confidence = named.numpy(), sure.numpy()
             elif self.order.labels is not None:
                 labels = self.order.labels[numbers]
-            return part, Batch(int(numbers[0]), pixels, images, labels, confidence)
+            return Batch(int(numbers[0]), pixels, images, labels, confidence)
 
-        row = blocks()
+        coming_blocks = blocks()
 
-        def made() -> Future[tuple[int, Batch]] | None:
-            block = next(row, None)
+        def made() -> Future[Batch] | None:
+            block = next(coming_blocks, None)
             return None if block is None else encoders.submit(encoded, *block)
 
         with ThreadPoolExecutor(2) as encoders, ThreadPoolExecutor(1) as maker:
@@ -313,7 +314,7 @@ class Draft:
             while (batch := coming.popleft().result()) is not None:
                 coming.append(maker.submit(made))
                 yield batch.result()
-                tell(len(batch.result()[1].pixels))
+                tell(len(batch.result().pixels))
 
     def finish(self, card: Callable[[Path], None]) -> list[Path]:
         """Put the parts together, let `card` write what stands beside them, and give the set its place.

@@ -187,11 +187,12 @@ class Producer:
 
     def _scores(self, order: Order, pixels: Pixels, labels: Indices | None) -> dict[str, Any]:
         """Score the first images (N, C, S, S), where they have a judge."""
+        none: dict[str, Any] = {"scores": [], "caveats": []}
         if self.judge is None or self.images is None:
-            return {"scores": [], "caveats": [], "unscored": self.unscored}
+            return none | {"unscored": self.unscored}
         n = min(len(pixels), len(self.images) // 2)
         if n < LEAST:
-            return {"scores": [], "caveats": [], "unscored": f"scores need at least {LEAST} images"}
+            return none | {"unscored": f"scores need at least {LEAST} images"}
         names = None
         if labels is not None and order.about.classes == self.images.classes:
             names = torch.from_numpy(labels[:n])

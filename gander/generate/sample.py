@@ -24,7 +24,8 @@ def sample(
 ) -> Image.Image:
     """Draw a contact sheet of n fresh images.
 
-    A generator with classes gets a row a class, or the rows asked for; `columns` 0 picks a good shape.
+    A generator with classes gets a row a class, or the rows asked for; else `columns` 0 picks a sheet that is
+    nearly square, without a gap in its last row where that can be.
 
     Raises: UsageError where n or a class does not fit, CheckpointError where the run holds no generator.
     """

@@ -87,7 +87,7 @@ def newest_checkpoint(run: Run) -> tuple[Checkpoint | None, list[str]]:
     A run that never saved has none. Raises: CheckpointError where all there are are damaged.
     """
     skipped: list[str] = []
-    for folder in sorted(run.checkpoints.glob("images-*"), reverse=True):
+    for folder in reversed(run.saved()):
         contents = _contents(folder)
         if isinstance(contents, dict):
             progress = json.loads(contents[_PROGRESS])
@@ -147,7 +147,7 @@ def _folder(run: Run, images: int) -> Path:
 def _prune(run: Run, keep: int, best: Path | None) -> None:
     """Drop what is older than the `keep` newest whole checkpoints; a damaged one does not count as kept."""
     good = 0
-    for folder in sorted(run.checkpoints.glob("images-*"), reverse=True):
+    for folder in reversed(run.saved()):
         if good >= keep:
             if folder != best:
                 shutil.rmtree(folder, ignore_errors=True)
