@@ -24,10 +24,10 @@ from gander.data.images import open_images
 from gander.data.store import cache_folder
 from gander.engine.machine import choose_machine, device_name
 from gander.generate.load import load
-from gander.metrics.judge import find_judge
 from gander.recipe.read import load_recipe
 from gander.recipe.schema import Engine
 from gander.run import Run
+from gander.scores.judge import find_judge
 from gander.training.scoring import Scorer
 
 _REPEATS = 5

@@ -6,18 +6,17 @@ import fcntl
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from gander.errors import RunInUseError, StorageError, UsageError, did_you_mean
+from gander.errors import StorageError, UsageError, did_you_mean
+from gander.files import LOCK, draft_of, locked, storage_error, write_whole
 from gander.history import History, best_of, read_rows
 
 BEST = "best.safetensors"
-LOCK = ".lock"
 RESUME = "gander resume RUN"
 
 
@@ -166,7 +165,7 @@ def _create(goal: Path, recipe_toml: str, env: Mapping[str, Any]) -> Run:
     if goal.exists() and not (goal.is_dir() and not any(goal.iterdir())):
         raise FileExistsError(goal)
     try:
-        with _draft_of(goal) as draft:
+        with draft_of(goal) as draft:
             (draft / "samples").mkdir()
             (draft / "checkpoints").mkdir()
             write_whole(draft / "recipe.toml", recipe_toml.encode())
@@ -225,29 +224,6 @@ def writing(run: Run) -> Iterator[None]:
         yield
 
 
-def locked(folder: Path, doing: str) -> IO[bytes]:
-    """Hold a folder for writing until the file that is given is closed.
-
-    Raises: RunInUseError with the holder's process number, StorageError.
-    """
-    try:
-        file = (folder / LOCK).open("ab+", buffering=0)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            file.truncate(0)
-            file.write(str(os.getpid()).encode())
-        except BlockingIOError:
-            with file:
-                file.seek(0)
-                raise RunInUseError(
-                    f"{folder}: process {file.read().decode() or 'unknown'} is {doing} it now",
-                    hint="wait for it, or stop it with: kill -INT and its number",
-                ) from None
-    except OSError as error:
-        raise storage_error(error, folder) from None
-    return file
-
-
 def in_use(run: Run) -> bool:
     """Tell whether a process is writing a run now."""
     try:
@@ -258,106 +234,3 @@ def in_use(run: Run) -> bool:
     except OSError:
         pass
     return False
-
-
-def append_row(path: Path, row: Mapping[str, Any]) -> None:
-    """Add one line to a log, in one write where the disk takes it whole."""
-    line = json.dumps(row, allow_nan=False).encode() + b"\n"
-    with path.open("ab", buffering=0) as file:
-        while line:  # a disk that fills up takes a part first, and complains at the rest
-            line = line[file.write(line) :]
-
-
-def sync_file(path: Path) -> None:
-    """Make what was appended to a file survive a power cut."""
-    if path.exists():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-
-
-def cut_rows(path: Path, rows: int) -> None:
-    """Keep the first `rows` lines of a log and drop what was written after them, in one step."""
-    if path.exists():
-        lines = path.read_bytes().splitlines(keepends=True)
-        if len(lines) != rows:
-            write_whole(path, b"".join(lines[:rows]))
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, also after a power cut."""
-    draft = path.with_name(f".{path.name}-{os.getpid()}.draft")
-    try:
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-@contextmanager
-def made_whole(folder: Path) -> Iterator[Path]:
-    """Give a draft to fill, which becomes the folder in one step, or nothing where filling it fails.
-
-    Raises: UsageError where the folder is there already, StorageError where the disk refuses.
-    """
-    check_free(folder)
-    try:
-        with _draft_of(folder) as draft:
-            yield draft
-            for file in draft.rglob("*"):
-                if file.is_file():
-                    sync_file(file)
-    except OSError as error:
-        raise storage_error(error, folder) from None
-
-
-@contextmanager
-def _draft_of(folder: Path) -> Iterator[Path]:
-    """Give a folder to fill, which then takes the place of an empty folder, and of nothing else."""
-    draft = folder.with_name(f".{folder.name}-{os.getpid()}.draft")
-    try:
-        draft.mkdir(parents=True)
-        yield draft
-        draft.rename(folder)
-        sync_folder(folder.parent)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-def check_free(*places: Path) -> None:
-    """Raise UsageError where one of the places that `--to` names is taken."""
-    for place in places:
-        if place.exists():
-            raise UsageError(f'--to "{place}": is already there, and nothing is overwritten')
-
-
-def check_folder(path: Path) -> None:
-    """Raise UsageError where the folder that a file of `--to` is to lie in is not there."""
-    if not path.parent.is_dir():
-        raise UsageError(f'--to "{path}": there is no folder {path.parent}', hint=f"mkdir -p {path.parent}")
-
-
-def sync_folder(path: Path) -> None:
-    """Make the names in a folder survive a power cut."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def storage_error(error: OSError, path: Path, again: str = "the same command") -> StorageError:
-    """Say what the disk refused, where, how much room is left, and what goes on from there."""
-    room = ""
-    for folder in (path, *path.parents):
-        if folder.exists():
-            room = f"; {shutil.disk_usage(folder).free / 2**20:,.0f} MiB are free there"
-            break
-    return StorageError(
-        f"{path}: cannot be written: {error.strerror or error}{room}",
-        hint=f"free some room or give another place, then {again}",
-    )

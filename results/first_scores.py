@@ -26,7 +26,7 @@ import torch
 from gander.engine.machine import device_name
 from gander.generate.load import load
 from gander.generate.sample import sample
-from gander.generate.sheet import save_png
+from gander.pictures.sheet import save_png
 from gander.run import Run
 
 RECIPES = (

@@ -9,8 +9,8 @@ import torch
 
 from gander.data.images import open_images
 from gander.engine.machine import Machine
-from gander.metrics.judge import Record, judge_file, save_judge
-from gander.metrics.schooling import Pupil, Schooling, lessons
+from gander.scores.judge import Record, judge_file, save_judge
+from gander.scores.schooling import Pupil, Schooling, lessons
 
 
 def dark_and_light(folder: Path) -> Path:

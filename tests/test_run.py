@@ -12,17 +12,8 @@ import time
 import pytest
 
 from gander.errors import GanderError, RunInUseError, StorageError, UsageError, exit_code
-from gander.run import (
-    Run,
-    append_row,
-    create_run,
-    cut_rows,
-    find_run,
-    in_use,
-    list_runs,
-    write_whole,
-    writing,
-)
+from gander.files import append_row, cut_rows, write_whole
+from gander.run import Run, create_run, find_run, in_use, list_runs, writing
 from tests.tiny import finish, start
 
 

@@ -161,7 +161,7 @@ def contents(run: Run) -> dict[str, Any]:
 # Forks from a server that has imported torch, and done nothing with it, start in milliseconds.
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(
-    ["pytest", "torch._dynamo", "gander.report.curves", "gander.cli.training", __name__]
+    ["pytest", "torch._dynamo", "gander.pictures.charts", "gander.cli.training", __name__]
 )
 
 

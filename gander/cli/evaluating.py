@@ -17,14 +17,15 @@ from gander.cli.tables import make_table, print_table
 from gander.data.formats import shards_of
 from gander.data.names import NAMED, SHAPES
 from gander.errors import UsageError
-from gander.run import BEST, Run, check_free, find_run, runs_root
+from gander.files import check_free
+from gander.run import BEST, Run, find_run, runs_root
 
 if TYPE_CHECKING:
     from gander.data.images import Images
     from gander.generate.source import Source
-    from gander.metrics.evaluation import Evaluation, Reals, Subject
-    from gander.metrics.extractor import Extractor
-    from gander.metrics.use import Usefulness
+    from gander.scores.evaluation import Evaluation, Reals, Subject
+    from gander.scores.extractor import Extractor
+    from gander.scores.use import Usefulness
 
 _USUAL = 10_000
 
@@ -46,10 +47,10 @@ def evaluate_verb(subject: str, wishes: Wishes, as_json: bool) -> None:
     """Score what a run makes, or a data set, against real images; write numbers, pictures and a page."""
     from gander.engine.machine import choose_machine
     from gander.generate.source import check_wishes
-    from gander.metrics.evaluation import LEAST, Reals, evaluate
-    from gander.metrics.gallery import choose_gallery
     from gander.recipe.schema import Engine
     from gander.report.evaluation import draw_gallery, write_evaluation
+    from gander.scores.evaluation import LEAST, Reals, evaluate
+    from gander.scores.gallery import choose_gallery
 
     began = time.monotonic()
     run = _run(subject)
@@ -72,7 +73,7 @@ def evaluate_verb(subject: str, wishes: Wishes, as_json: bool) -> None:
     found = evaluate(scored, reals)
     use = None
     if wishes.use:
-        from gander.metrics.use import measure_use
+        from gander.scores.use import measure_use
 
         tell = (lambda text: None) if as_json else say
         use = measure_use(source.labelled, images, machine, wishes.quick, wishes.seed, tell)
@@ -122,10 +123,10 @@ def _reals(run: Run | None, against: str | None) -> Images:
 
 def _extractor(weights: Path | None, images: Images, device: str) -> Extractor:
     if weights is not None:
-        from gander.metrics.inception import load_inception
+        from gander.scores.inception import load_inception
 
         return load_inception(weights, device)
-    from gander.metrics.judge import find_judge
+    from gander.scores.judge import find_judge
 
     return find_judge(images, device)
 

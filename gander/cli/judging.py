@@ -21,9 +21,9 @@ def judge_verb(
 
     from gander.data.images import open_images
     from gander.engine.machine import choose_machine
-    from gander.metrics.judge import Record, judge_file, save_judge
-    from gander.metrics.schooling import Pupil, lessons, schooling_for
     from gander.recipe.schema import Engine
+    from gander.scores.judge import Record, judge_file, save_judge
+    from gander.scores.schooling import Pupil, lessons, schooling_for
 
     images = open_images(source, size=size)
     schooling = schooling_for(images, epochs, mirror, seed)

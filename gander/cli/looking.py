@@ -13,8 +13,9 @@ from typing import Any
 from gander.cli.progress import say
 from gander.cli.tables import make_table, print_table
 from gander.errors import DataError, GanderError, UsageError, did_you_mean
+from gander.files import check_folder, check_free
 from gander.recipe.shipped import parse_recipe, recipe_names, recipe_text
-from gander.run import Run, check_folder, check_free, find_run, in_use, list_runs, runs_root
+from gander.run import Run, find_run, in_use, list_runs, runs_root
 
 
 def sample_verb(
@@ -23,7 +24,7 @@ def sample_verb(
     """Draw fresh images or walks of a run."""
     from gander.generate.sample import animate, sample, save_animation
     from gander.generate.sample import walk as draw_walk
-    from gander.generate.sheet import save_png
+    from gander.pictures.sheet import save_png
 
     run = find_run(name)
     path = to or _free(run.path / "samples", f"{'walk' if walk else 'sample'}-seed{seed}")

@@ -39,7 +39,7 @@ def _follow(work: Callable[[TrainingProgress], Run], as_json: bool) -> None:
 
 
 def _close(run: Run, as_json: bool) -> None:
-    from gander.report.curves import draw_curves, terminal_curves
+    from gander.pictures.charts import draw_curves, terminal_curves
 
     history = run.history()
     scores = run.scores()

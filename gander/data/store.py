@@ -20,7 +20,7 @@ import numpy.typing as npt
 from gander.data.filling import fill
 from gander.data.origins import Origin, Pixels, Problem
 from gander.errors import DataError, StorageError
-from gander.run import sync_folder
+from gander.files import sync_folder
 
 VERSION = 1
 """Raised when the same files would decode to other pixels."""

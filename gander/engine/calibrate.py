@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from gander.engine.machine import CHOICES, Machine
 from gander.errors import GanderError
-from gander.run import write_whole
+from gander.files import write_whole
 
 Speed = Callable[[Machine], float]
 """Runs one training step as a machine says; gives images a second."""

@@ -13,10 +13,10 @@ import numpy as np
 from gander.data.names import NAMED, SHAPES
 from gander.data.origins import Pixels
 from gander.generate.dataset import Order, Target
-from gander.generate.sheet import contact_sheet, save_png
 from gander.generate.stream import Indices, Stream
-from gander.generate.template import render
 from gander.generate.writers import About
+from gander.pictures.sheet import contact_sheet, save_png
+from gander.pictures.template import render
 from gander.recipe.shipped import parse_recipe, recipe_text
 from gander.run import Run
 

@@ -22,10 +22,10 @@ from gander.data.folders import folder_name
 from gander.data.origins import Pixels
 from gander.engine.distributed import agree, wait_for_all
 from gander.errors import StorageError, UsageError, did_you_mean
+from gander.files import LOCK, check_free, locked, storage_error, sync_folder, write_whole
 from gander.generate.stream import BLOCK, Indices, Stream
 from gander.generate.writers import FORMATS, LARGEST, About, Batch, image_file
-from gander.metrics.judge import Judge
-from gander.run import LOCK, check_free, locked, storage_error, sync_folder, write_whole
+from gander.scores.judge import Judge
 
 PART = 40 * BLOCK
 """The most images of a part, which one process makes and which is there whole or not at all."""

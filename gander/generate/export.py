@@ -15,9 +15,10 @@ from torch.nn.utils import parametrize
 
 from gander.data.batches import to_uint8
 from gander.errors import UsageError, did_you_mean, first_line
+from gander.files import check_folder, check_free, storage_error, write_whole
 from gander.generate.load import Sampler, copy_generator, load
 from gander.nets.per_class import PerClass
-from gander.run import Run, check_folder, check_free, storage_error, write_whole
+from gander.run import Run
 
 SUFFIXES = (".onnx", ".safetensors")
 _CHECKED = 1_000  # images, beside torch's

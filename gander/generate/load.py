@@ -17,13 +17,14 @@ from torch import Tensor
 from gander.chance import alone
 from gander.data.batches import to_uint8
 from gander.errors import CheckpointError, GanderError, UsageError, did_you_mean, first_line
+from gander.files import write_whole
 from gander.nets.blocks import Generator, ImageShape
 from gander.nets.per_class import PerClass
 from gander.recipe.read import build_recipe
 from gander.recipe.schema import Recipe
 from gander.recipe.shipped import parse_recipe
 from gander.recipe.write import portable_toml, recipe_toml
-from gander.run import BEST, Run, find_run, write_whole
+from gander.run import BEST, Run, find_run
 from gander.techniques.slots import Latents
 
 _AT_ONCE = 256  # images a forward pass

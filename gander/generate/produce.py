@@ -23,10 +23,10 @@ from gander.generate.sieve import SPARES, Looks, Rules, Sieve, Sifted
 from gander.generate.source import read_recipe, real_images
 from gander.generate.stream import BLOCK, Indices, Stream, shares, spread, truncated
 from gander.generate.writers import About
-from gander.metrics.evaluation import LEAST, Reals, Subject, evaluate
-from gander.metrics.judge import Judge, find_judge
 from gander.recipe.write import portable_toml
 from gander.run import Run
+from gander.scores.evaluation import LEAST, Reals, Subject, evaluate
+from gander.scores.judge import Judge, find_judge
 
 _SCORED = 2_000  # images, for the card
 _VERSIONS = {"gander": __version__, "torch": torch.__version__}

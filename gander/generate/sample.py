@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gander.errors import UsageError
 from gander.generate.load import Sampler, load
-from gander.generate.sheet import contact_sheet, save_picture
+from gander.pictures.sheet import contact_sheet, save_picture
 from gander.run import Run
 
 _MOST = 10_000

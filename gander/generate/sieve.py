@@ -15,9 +15,9 @@ from torch import Tensor
 from gander.data.origins import Pixels
 from gander.errors import UsageError
 from gander.generate.stream import Indices
-from gander.metrics.evaluation import Memory, Reals
-from gander.metrics.extractor import Extractor
-from gander.metrics.neighbours import nearest
+from gander.scores.evaluation import Memory, Reals
+from gander.scores.extractor import Extractor
+from gander.scores.neighbours import nearest
 
 SPARES = (1.1, 2.0, 4.0)
 """Candidates for an image that is wanted, where copies are dropped; the next where these did not suffice."""

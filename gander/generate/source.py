@@ -13,12 +13,12 @@ from gander.data.progress import progress
 from gander.errors import DataError, UsageError
 from gander.generate.load import Sampler
 from gander.generate.stream import natural_labels
-from gander.metrics.evaluation import Subject
-from gander.metrics.schooling import Labelled
 from gander.recipe.read import build_recipe
 from gander.recipe.schema import Recipe
 from gander.recipe.shipped import parse_recipe, recipe_text
 from gander.run import Run
+from gander.scores.evaluation import Subject
+from gander.scores.schooling import Labelled
 
 _MANY = 10**9
 _AT_ONCE = 1_024  # images

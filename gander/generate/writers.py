@@ -23,7 +23,7 @@ from PIL import Image
 from gander.data.flat import CONFIDENCE, LABEL
 from gander.data.folders import folder_name
 from gander.data.origins import Pixels
-from gander.generate.sheet import encode_png
+from gander.pictures.sheet import encode_png
 
 LARGEST = 256 * 10**6
 """Bytes of a file."""

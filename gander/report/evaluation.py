@@ -14,12 +14,12 @@ from PIL.Image import Image
 
 from gander.data.images import Images
 from gander.data.origins import Pixels
-from gander.generate.sheet import contact_sheet, encode_png
-from gander.generate.template import render
-from gander.run import made_whole
+from gander.files import made_whole
+from gander.pictures.sheet import contact_sheet, encode_png
+from gander.pictures.template import render
 
 if TYPE_CHECKING:
-    from gander.metrics.gallery import Gallery
+    from gander.scores.gallery import Gallery
 
 _EACH = 10  # images a row
 _AS_THEY_CAME = {

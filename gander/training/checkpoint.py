@@ -16,7 +16,8 @@ from torch import Tensor
 
 from gander.engine.guard import first_bad
 from gander.errors import CheckpointError, NumericsError
-from gander.run import RESUME, Run, storage_error, sync_folder
+from gander.files import storage_error, sync_folder
+from gander.run import RESUME, Run
 
 _TENSORS, _PROGRESS, _MANIFEST = "state.safetensors", "progress.json", "manifest.json"
 _FORMAT = 1

@@ -15,11 +15,12 @@ from gander.data.images import Images, open_images
 from gander.engine.distributed import agree, any_of_all, first_then_others, process_group
 from gander.engine.machine import CHOICES, choose_machine, wants_cuda
 from gander.errors import DataError, Interrupted, RecipeError
+from gander.files import storage_error
 from gander.recipe.read import build_recipe
 from gander.recipe.schema import Recipe
 from gander.recipe.shipped import parse_recipe, recipe_text
 from gander.recipe.write import recipe_toml
-from gander.run import RESUME, Run, create_run, storage_error, writing
+from gander.run import RESUME, Run, create_run, writing
 from gander.training.session import Session, image_shape
 from gander.training.trial import fastest_machine
 

@@ -15,10 +15,10 @@ from gander.errors import DataError
 from gander.generate.load import Sampler
 from gander.generate.stream import natural_labels
 from gander.history import best_of
-from gander.metrics.evaluation import LEAST, Reals, Subject, evaluate
-from gander.metrics.judge import Judge, find_judge
 from gander.recipe.schema import Recipe
 from gander.schedule import crossed
+from gander.scores.evaluation import LEAST, Reals, Subject, evaluate
+from gander.scores.judge import Judge, find_judge
 
 _SEED = 70_607  # of the latents and the real images: the same for all runs, which can be compared
 _PROBE = 100  # images, looked at to learn how fast that goes

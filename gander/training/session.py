@@ -15,13 +15,14 @@ from gander.data.batches import Batches
 from gander.data.images import Images
 from gander.engine.machine import Machine
 from gander.errors import CheckpointError
+from gander.files import append_row, cut_rows, sync_file
 from gander.generate.load import Sampler, build_generator, build_one_generator, save_generator
-from gander.generate.sheet import contact_sheet, save_png
 from gander.history import read_rows
 from gander.nets.blocks import Generator, ImageShape
 from gander.nets.per_class import PerClass
+from gander.pictures.sheet import contact_sheet, save_png
 from gander.recipe.schema import Recipe
-from gander.run import Run, append_row, cut_rows, sync_file
+from gander.run import Run
 from gander.schedule import crossed
 from gander.training.checkpoint import newest_checkpoint, save_checkpoint, tidy_checkpoints
 from gander.training.scoring import Scorer

@@ -22,6 +22,7 @@ import torch
 
 from gander.data.images import open_images
 from gander.errors import DataError, RunInUseError, StorageError, UsageError
+from gander.files import locked
 from gander.generate import dataset, produce, sieve
 from gander.generate.card import write_card
 from gander.generate.dataset import find_target
@@ -30,9 +31,8 @@ from gander.generate.produce import Producer, Wishes
 from gander.generate.sieve import Rules, Sieve
 from gander.generate.stream import BLOCK, Stream, shares, spread, truncated
 from gander.generate.writers import FORMATS, About
-from gander.metrics.judge import find_judge
 from gander.recipe.read import load_recipe
-from gander.run import locked
+from gander.scores.judge import find_judge
 from gander.training.loop import train
 from tests.judged import dark_and_light, teach_judge
 from tests.tiny import command, finish, start, tiny

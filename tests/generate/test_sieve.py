@@ -10,7 +10,7 @@ import torch
 
 from gander.errors import UsageError
 from gander.generate.sieve import Rules, Sieve, _repeated, too_near
-from gander.metrics.extractor import Opinion
+from gander.scores.extractor import Opinion
 
 TRAINED = torch.stack([torch.arange(0, 100.0), torch.zeros(100)], 1)
 

@@ -10,8 +10,8 @@ import torch
 from PIL import Image, ImageFilter
 
 from gander.data.images import Images, open_images
-from gander.metrics.evaluation import Reals, Subject, evaluate
-from gander.metrics.judge import find_judge, held_out
+from gander.scores.evaluation import Reals, Subject, evaluate
+from gander.scores.judge import find_judge, held_out
 
 pytestmark = pytest.mark.slow
 N = 1_000

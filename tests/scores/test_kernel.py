@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gander.errors import DataError
-from gander.metrics.kernel import kernel_distance
+from gander.scores.kernel import kernel_distance
 
 
 def by_loops(real: torch.Tensor, fake: torch.Tensor) -> float:

@@ -10,7 +10,7 @@ import pytest
 
 from gander.data.images import open_images
 from gander.data.names import NAMED
-from gander.metrics.judge import find_judge, held_out, load_judge
+from gander.scores.judge import find_judge, held_out, load_judge
 
 FOLDER = Path(str(resources.files("gander") / "judges"))
 LEAST = {"cifar10": 0.90, "mnist": 0.99, "shapes": 0.99}

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from gander.metrics.classes import classifier_score
-from gander.metrics.frechet import Moments, frechet_distance
-from gander.metrics.kernel import kernel_distance
+from gander.scores.classes import classifier_score
+from gander.scores.frechet import Moments, frechet_distance
+from gander.scores.kernel import kernel_distance
 
 WIDTH, N = 6, 300
 

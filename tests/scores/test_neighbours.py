@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gander.errors import DataError, UsageError
-from gander.metrics.neighbours import (
+from gander.scores.neighbours import (
     kth_distances,
     mean_pairwise_distance,
     memorised_share,

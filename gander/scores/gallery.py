@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gander.metrics.evaluation import Evaluation, Indices, Reals, Subject
+from gander.scores.evaluation import Evaluation, Indices, Reals, Subject
 
 _SHOWN = 50
 _PAIRS = 40

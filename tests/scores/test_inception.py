@@ -13,9 +13,9 @@ from torch import nn
 
 from gander.data.images import Images
 from gander.errors import DataError, UsageError
-from gander.metrics.evaluation import Reals, Subject, evaluate
-from gander.metrics.frechet import Moments, frechet_distance
-from gander.metrics.inception import OFFICIAL, Inception, load_inception
+from gander.scores.evaluation import Reals, Subject, evaluate
+from gander.scores.frechet import Moments, frechet_distance
+from gander.scores.inception import OFFICIAL, Inception, load_inception
 
 N = 200
 

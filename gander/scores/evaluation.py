@@ -17,15 +17,15 @@ from torch import Tensor
 from gander.data.images import Images, hashes_of
 from gander.data.store import cache_folder
 from gander.errors import DataError
-from gander.metrics.classes import classifier_score, confusion, label_fidelity, within_class_diversity
-from gander.metrics.extractor import Extractor, Opinion
-from gander.metrics.frechet import Estimate, Moments, frechet_at_infinity, frechet_with_error
-from gander.metrics.judge import learned_and_held_out
-from gander.metrics.kernel import kernel_distance
-from gander.metrics.modes import MODES, covered_modes, has_known_modes
-from gander.metrics.neighbours import Memorisation, memorised_share, precision_recall_density_coverage
-from gander.metrics.score import NORMAL, Protocol, Score, around, around_share
-from gander.run import write_whole
+from gander.files import write_whole
+from gander.scores.classes import classifier_score, confusion, label_fidelity, within_class_diversity
+from gander.scores.extractor import Extractor, Opinion
+from gander.scores.frechet import Estimate, Moments, frechet_at_infinity, frechet_with_error
+from gander.scores.judge import learned_and_held_out
+from gander.scores.kernel import kernel_distance
+from gander.scores.modes import MODES, covered_modes, has_known_modes
+from gander.scores.neighbours import Memorisation, memorised_share, precision_recall_density_coverage
+from gander.scores.score import NORMAL, Protocol, Score, around, around_share
 
 LEAST = 100
 """Images, below which scores say nothing."""

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import torch
 
-from gander.metrics.extractor import Opinion
-from gander.metrics.gallery import choose_gallery
+from gander.scores.extractor import Opinion
+from gander.scores.gallery import choose_gallery
 
 
 def gallery(labels):

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from gander.errors import StorageError, UsageError
-from gander.generate.sheet import contact_sheet, save_png
+from gander.pictures.sheet import contact_sheet, save_png
 
 BACKGROUND = 232
 

@@ -22,8 +22,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from gander.data.images import Images
 from gander.data.store import cache_folder
 from gander.errors import DataError, first_line
-from gander.metrics.extractor import Names, Opinion, look_in_parts
-from gander.run import write_whole
+from gander.files import write_whole
+from gander.scores.extractor import Names, Opinion, look_in_parts
 
 _AT_ONCE = 250  # images a look
 _PATIENCE = 20_000  # images, which take about ten seconds on a laptop

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from gander.generate.sheet import save_png
 from gander.history import History
+from gander.pictures.sheet import save_png
 
 Values = NDArray[np.float64]
 

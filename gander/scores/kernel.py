@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gander.errors import DataError
-from gander.metrics.frechet import Estimate, check_widths, checked_features
+from gander.scores.frechet import Estimate, check_widths, checked_features
 
 
 def kernel_distance(real: Tensor, fake: Tensor, tile: int = 1024) -> Estimate:

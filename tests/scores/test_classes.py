@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gander.errors import DataError, UsageError
-from gander.metrics.classes import classifier_score, confusion, label_fidelity, within_class_diversity
+from gander.scores.classes import classifier_score, confusion, label_fidelity, within_class_diversity
 
 
 def test_sure_and_even_predictions_score_the_count_of_classes():

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from gander.history import History
-from gander.report.curves import draw_curves, terminal_curves
+from gander.pictures.charts import draw_curves, terminal_curves
 
 BLUE, PURPLE, GREEN, PINK = (31, 111, 196), (139, 63, 176), (44, 154, 75), (224, 64, 127)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gander.errors import DataError
-from gander.metrics.frechet import Moments, frechet_at_infinity, frechet_distance, frechet_with_error
+from gander.scores.frechet import Moments, frechet_at_infinity, frechet_distance, frechet_with_error
 
 
 def known(mean: torch.Tensor, covariance: torch.Tensor) -> Moments:

@@ -11,9 +11,9 @@ import torch
 from gander.data.images import Images
 from gander.engine.machine import Machine
 from gander.errors import DataError, UsageError
-from gander.metrics.evaluation import Reals, Subject, evaluate, split_reals
-from gander.metrics.judge import Judge, Record, held_out, learned_and_held_out
-from gander.metrics.schooling import Pupil, Schooling, lessons
+from gander.scores.evaluation import Reals, Subject, evaluate, split_reals
+from gander.scores.judge import Judge, Record, held_out, learned_and_held_out
+from gander.scores.schooling import Pupil, Schooling, lessons
 
 N = 400
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gander.errors import DataError, UsageError, first_line
-from gander.metrics.extractor import Names, Opinion, look_in_parts
+from gander.scores.extractor import Names, Opinion, look_in_parts
 
 OFFICIAL = "6726825d"
 """How the sha256 of torch-fidelity's weights begins: Inception 2015-12-05, converted from TensorFlow."""

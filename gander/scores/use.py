@@ -18,8 +18,8 @@ from gander.data.names import NAMED
 from gander.data.store import cache_folder, storage_errors
 from gander.engine.machine import Machine
 from gander.errors import GanderError, UsageError
-from gander.metrics.schooling import Labelled, Pupil, Schooling, lessons, may_be_mirrored, usual_batch
-from gander.metrics.score import around_share
+from gander.scores.schooling import Labelled, Pupil, Schooling, lessons, may_be_mirrored, usual_batch
+from gander.scores.score import around_share
 
 _WIDTH = 32
 _LOOKS, _QUICK_LOOKS = 450_000, 90_000  # at images, of each of the two classifiers

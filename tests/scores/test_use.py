@@ -11,9 +11,9 @@ import torch
 from gander.data.images import Images
 from gander.engine.machine import Machine
 from gander.errors import UsageError
-from gander.metrics import use
-from gander.metrics.schooling import Labelled, Pupil, lessons
-from gander.metrics.use import measure_use, real_lesson
+from gander.scores import use
+from gander.scores.schooling import Labelled, Pupil, lessons
+from gander.scores.use import measure_use, real_lesson
 
 CPU = Machine(torch.device("cpu"), threads=1)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from gander.data.images import open_images
 from gander.data.shapes import draw_shapes
-from gander.metrics.modes import MODES, covered_modes, has_known_modes
+from gander.scores.modes import MODES, covered_modes, has_known_modes
 
 
 def test_the_kinds_that_were_drawn_are_the_kinds_that_are_counted():

@@ -11,8 +11,8 @@ import torch
 from gander.data.images import Images
 from gander.engine.machine import Machine
 from gander.errors import DataError
-from gander.metrics.judge import Record, find_judge, held_out, judge_file, load_judge, save_judge
-from gander.metrics.schooling import Pupil, Schooling, lessons, schooling_for
+from gander.scores.judge import Record, find_judge, held_out, judge_file, load_judge, save_judge
+from gander.scores.schooling import Pupil, Schooling, lessons, schooling_for
 
 CPU = Machine(torch.device("cpu"), threads=1)
 SHORT = Schooling(epochs=4, batch=20, width=8, shift=1)

@@ -19,8 +19,8 @@ from gander.data.images import Images
 from gander.data.names import NAMED
 from gander.engine.machine import Machine
 from gander.errors import DataError
-from gander.metrics.judge import JudgeNet, learned_and_held_out
-from gander.run import write_whole
+from gander.files import write_whole
+from gander.scores.judge import JudgeNet, learned_and_held_out
 
 _WARM_UP = 0.2  # of the training, in which the rate rises
 _LOOKS, _MOST_EPOCHS = 1_000_000, 100

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from gander.errors import DataError, UsageError
-from gander.metrics.frechet import checked_features
-from gander.metrics.neighbours import mean_pairwise_distance
+from gander.scores.frechet import checked_features
+from gander.scores.neighbours import mean_pairwise_distance
 
 
 class ClassifierScore(NamedTuple):

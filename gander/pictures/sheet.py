@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from gander.errors import UsageError
-from gander.run import storage_error, write_whole
+from gander.files import storage_error, write_whole
 
 _GAP = 2
 _BACKGROUND, _INK = 232, 48

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gander.errors import UsageError
-from gander.metrics.frechet import check_widths, checked_features
+from gander.scores.frechet import check_widths, checked_features
 
 _ROUNDING = 16 * torch.finfo(torch.float32).eps
 """Rounding of a squared distance that is computed from an inner product, as a share of the squared norms."""
