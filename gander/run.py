@@ -5,10 +5,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import platform
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from gander.history import History, best_of, read_rows
 
 BEST = "best.safetensors"
 RESUME = "gander resume RUN"
+_WEIGHTS = re.compile(r"(best|generator|average-[2-9])\.safetensors")
 
 
 def runs_root() -> Path:
@@ -90,6 +93,35 @@ class Run:
     def best_file(self) -> Path:
         """The averaged generator's weights at the best score during training."""
         return self.path / BEST
+
+    @property
+    def state_file(self) -> Path:
+        """Whether the run is at work, and how it ended."""
+        return self.path / "state.json"
+
+    def average_file(self, number: int) -> Path:
+        """The weights of a further average, from 2."""
+        return self.path / f"average-{number}.safetensors"
+
+    def write_state(self, state: str, **more: Any) -> None:
+        """Say what the run is doing: running, finished, stopped or failed; and the time, as its heartbeat."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        told = {"state": state, "at": now, "pid": os.getpid(), "host": platform.node(), **more}
+        write_whole(self.state_file, json.dumps(told, indent=2).encode() + b"\n")
+
+    def state(self) -> dict[str, Any]:
+        """Read how the run is: `state` is running, finished, stopped, failed, lost or unknown.
+
+        Lost is a run that says it runs, and that no process of this machine holds.
+        """
+        try:
+            read: dict[str, Any] = json.loads(self.state_file.read_text("utf-8"))
+            state = read["state"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return {"state": "running" if in_use(self) else "unknown"}
+        if state == "running" and read.get("host") == platform.node() and not in_use(self):
+            return {**read, "state": "lost"}
+        return read
 
     def trained_images(self) -> int:
         """Tell how many images its generator was trained with, by the newest checkpoint or the best score."""
@@ -189,10 +221,12 @@ def find_run(name: str) -> Run:
         if not newest:
             raise UsageError(f'"@last": there is no run in {runs_root()} yet', hint="gander train quickstart")
         return newest[0]
-    if Path(name).name == BEST:
-        run = replace(find_run(str(Path(name).parent)), weights=BEST)
-        if not run.best_file.is_file():
-            raise UsageError(f"{run.best_file}: is not there; a run writes it with its first scores")
+    weights = Path(name).name
+    if _WEIGHTS.fullmatch(weights):
+        run = replace(find_run(str(Path(name).parent)), weights=weights)
+        if not run.weights_file.is_file():
+            wanted = "; a run writes it with its first scores" if weights == BEST else ""
+            raise UsageError(f"{run.weights_file}: is not there{wanted}")
         return run
     for path in (Path(name), runs_root() / name):
         if (path / "recipe.toml").is_file():

@@ -21,7 +21,8 @@ from gander.recipe.read import build_recipe
 from gander.recipe.schema import Recipe
 from gander.recipe.write import recipe_toml
 from gander.run import Run
-from gander.training.loop import Unwatched, train
+from gander.training.loop import train
+from gander.training.watcher import Watcher
 
 STEPS, BATCH = 12, 8
 
@@ -122,7 +123,7 @@ def tiny_file(folder: Path, flavour: str = "plain", patch: Mapping[str, Any] | N
     return str(path)
 
 
-class Stop(Unwatched):
+class Stop(Watcher):
     """Ask this process to end, as a person does with a signal, after so many steps."""
 
     def __init__(self, steps: int = 1, number: int = signal.SIGTERM) -> None:
@@ -134,7 +135,7 @@ class Stop(Unwatched):
             os.kill(os.getpid(), self.number)
 
 
-class Notes(Unwatched):
+class Notes(Watcher):
     """Keep what is told before the first step."""
 
     def started(self, run: Run, images: int, total: int, notes: list[str]) -> None:

@@ -27,8 +27,7 @@ from gander.engine.machine import Machine, alternatives, choose_machine
 from gander.nets.blocks import ImageShape
 from gander.recipe.read import load_recipe
 from gander.recipe.schema import Engine, Recipe
-from gander.training.session import image_shape
-from gander.training.step import Trainer
+from gander.training.trainer import Trainer, image_shape
 from gander.training.trial import fastest_machine, with_batch
 
 _SIZE = 2_048  # of the square matrices whose product is the yardstick

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gander.run import Run
+from gander.training.watcher import Watcher
 
 _SCORES = ("fd-judge", "precision", "recall", "label-fidelity")
 _EVERY_SECONDS = 5.0  # at the most, between plain lines
@@ -57,7 +58,7 @@ class _Plain:
             say(f"{self._what}{self._done:,} / {self._total:,}")
 
 
-class TrainingProgress:
+class TrainingProgress(Watcher):
     """Shows losses, D(real), D(fake), images a second and time left; a context manager."""
 
     def __init__(self, quiet: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -42,7 +41,7 @@ class Batches:
         self.device = device
         self.low, self.high = low, high
         self.mirror = mirror
-        self._pass = lru_cache(maxsize=2)(self._draw_pass)  # a batch can reach into the next pass
+        self._passes: dict[int, tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]] = {}
         self._resident: Tensor | None = None
         if device.type == "cuda" and images.pixels.nbytes <= RESIDENT_BYTES:
             self._resident = torch.from_numpy(np.array(images.pixels)).to(device)
@@ -91,12 +90,17 @@ class Batches:
         chosen, flipped = zip(*parts, strict=True)
         return np.concatenate(chosen), np.concatenate(flipped)
 
-    def _draw_pass(self, number: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        size = len(self.images)
-        order, mirror = (
-            np.random.Generator(np.random.PCG64([self.seed, number, stream])) for stream in (_ORDER, _MIRROR)
-        )
-        return order.permutation(size), mirror.integers(0, 2, size).astype(bool)
+    def _pass(self, number: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """Give the order and the flips of one pass; two are kept, for a batch can reach into the next."""
+        if number not in self._passes:
+            size = len(self.images)
+            order, mirror = (
+                np.random.Generator(np.random.PCG64([self.seed, number, stream]))
+                for stream in (_ORDER, _MIRROR)
+            )
+            drawn = order.permutation(size), mirror.integers(0, 2, size).astype(bool)
+            self._passes = {**dict(list(self._passes.items())[-1:]), number: drawn}
+        return self._passes[number]
 
 
 def to_uint8(images: Tensor, low: float, high: float) -> Tensor:

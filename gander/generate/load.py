@@ -111,7 +111,7 @@ def _load_file(path: Path) -> Sampler:
         raise CheckpointError(told) from None
     # A tenth to a third faster on CPUs.
     generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Sampler(generator.eval(), recipe.latents, classes, recipe.average.weights)
+    return Sampler(generator.eval(), recipe.latents, classes, recipe.averages[0].weights)
 
 
 def build_generator(recipe: Recipe, image: ImageShape, num_classes: int) -> Generator:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gander.chance import world_size
+from gander.techniques.slots import Logits
 
 Activation = Literal["relu", "leaky_relu", "elu", "silu", "tanh", "sigmoid", "linear"]
 
@@ -26,13 +27,6 @@ class ImageShape:
 
     def __str__(self) -> str:
         return f"{self.channels} x {self.size} x {self.size}"
-
-
-class Look(NamedTuple):
-    """What a discriminator says of images."""
-
-    score: Tensor  # (N,), higher is more real; a logit for the logistic losses
-    classes: Tensor | None = None  # (N, K) class logits, where it has a class head
 
 
 class Generator(nn.Module):
@@ -152,9 +146,9 @@ class Head(nn.Module):
         if self.embedding is not None:  # so that a projection starts as small as the score it joins
             nn.init.normal_(self.embedding.weight, std=features**-0.5)
 
-    def forward(self, features: Tensor, labels: Tensor | None) -> Look:
+    def forward(self, features: Tensor, labels: Tensor | None) -> Logits:
         """Judge (N, D)."""
         score = self.score(features).squeeze(1)
         if self.embedding is not None:
             score = score + (self.embedding(labels) * features).sum(1)
-        return Look(score, None if self.classes is None else self.classes(features))
+        return Logits(score, None if self.classes is None else self.classes(features))

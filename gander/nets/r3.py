@@ -11,9 +11,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gander.errors import RecipeError
-from gander.nets.blocks import Generator, Head, ImageShape, Look
+from gander.nets.blocks import Generator, Head, ImageShape
 from gander.nets.grouped import GroupedConv2d
 from gander.schedule import Settings
+from gander.techniques.slots import Logits
 
 Widths = Annotated[
     tuple[Annotated[int, Field(ge=8, le=2048)], ...], Field(strict=False, min_length=1, max_length=6)
@@ -155,5 +156,5 @@ class _R3Discriminator(nn.Module):
         _fan_in(self.first)
         _fan_in(self.basis)
 
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> Look:
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Logits:
         return self.head(self.basis(self.stages(self.first(images))).flatten(1), labels)

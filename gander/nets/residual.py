@@ -10,8 +10,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gander.errors import RecipeError
-from gander.nets.blocks import BatchNorm, ClassBatchNorm, Generator, Head, ImageShape, Look
+from gander.nets.blocks import BatchNorm, ClassBatchNorm, Generator, Head, ImageShape
 from gander.schedule import Settings
+from gander.techniques.slots import Logits
 
 
 class ResidualGenerator(Settings):
@@ -141,5 +142,5 @@ class _ResidualDiscriminator(nn.Module):
         )
         self.head = Head(net.width, net.labels, image.num_classes)
 
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> Look:
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Logits:
         return self.head(F.relu(self.blocks(images)).sum((2, 3)), labels)

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from gander.chance import Dropout
 from gander.errors import RecipeError
-from gander.nets.blocks import Activation, BatchNorm, Generator, Head, ImageShape, Look, activation, one_hot
+from gander.nets.blocks import Activation, BatchNorm, Generator, Head, ImageShape, activation, one_hot
 from gander.schedule import Settings
+from gander.techniques.slots import Logits
 
 Width = Annotated[int, Field(ge=1, le=4096)]
 Kernel = Annotated[int, Field(ge=1, le=15)]
@@ -239,5 +240,5 @@ class _Judging(nn.Module):
         self.layers = layers
         self.head = head
 
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> Look:
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Logits:
         return self.head(self.layers(images), labels)

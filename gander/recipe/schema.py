@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from gander.nets.all import AnyDiscriminator, AnyGenerator
 from gander.nets.average import AnyAverage, Latest
@@ -14,10 +14,31 @@ from gander.techniques.latents import AnyLatents, Normal
 from gander.techniques.objectives import AnyObjective, NonSaturating
 from gander.techniques.penalties import Penalties
 from gander.techniques.slots import Separable
+from gander.techniques.updates import AnyUpdates, Joint, Updates
 from gander.techniques.views import Views
 
 Images = Annotated[int, Field(ge=0, le=10**12, description="real images shown to the discriminator")]
 Rate = Annotated[Scalar, within(0, 1)]
+
+
+def _spell_out(key: str) -> BeforeValidator:
+    """Let a name alone stand for a table: `data = "cifar10"`, `objective = "hinge"`."""
+    return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
+
+
+def _shortest(technique: Settings) -> Any:
+    """Write a technique without settings as its name alone, as it was always written."""
+    settings = technique.model_dump(mode="json", by_alias=True)
+    return settings["kind"] if len(settings) == 1 else settings
+
+
+def _one_or_more(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def _one_as_itself(values: tuple[Settings, ...]) -> Any:
+    told = [value.model_dump(mode="json", by_alias=True) for value in values]
+    return told[0] if len(told) == 1 else told
 
 
 class Data(Settings):
@@ -35,16 +56,15 @@ class Data(Settings):
 class Train(Settings):
     """How long, in what portions, and how fast.
 
-    An epoch is as many steps as whole batches fit into the data set. `d_update = "separate"` updates D twice
-    a step: on half a batch of real images, then on half a batch of fakes. `"shared"` updates D and G from one
-    look at the same fakes, each by what the other was before: a sixth less work in nets of equal cost.
+    An epoch is as many steps as whole batches fit into the data set. `d_update` is the order of the moves:
+    joint, separate or shared.
     """
 
     images: Images | None = Field(default=None, ge=1)
     epochs: float | None = Field(default=None, gt=0, le=1e6)
     batch: int = Field(default=64, ge=2, le=65_536, description="images, over all processes")
     d_steps: int = Field(default=1, ge=1, le=100)
-    d_update: Literal["joint", "separate", "shared"] = "joint"
+    d_update: Annotated[AnyUpdates, _spell_out("kind"), PlainSerializer(_shortest)] = Joint()
     g_lr: Rate = 2e-4
     d_lr: Rate = 2e-4
     beta1: float = Field(default=0.5, ge=0, lt=1)
@@ -93,16 +113,19 @@ class Engine(Settings):
     compiled: Literal["auto", "off", "nets", "graphs"] = "auto"
 
 
-def _spell_out(key: str) -> BeforeValidator:
-    """Let a name alone stand for a table: `data = "cifar10"`, `objective = "hinge"`."""
-    return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
-
-
 class Rewiring(Settings):
     """What is done to each net beside building it."""
 
     generator: Rewires = ()
     discriminator: Rewires = ()
+
+
+Averages = Annotated[
+    tuple[Annotated[AnyAverage, _spell_out("kind")], ...],
+    BeforeValidator(_one_or_more),
+    PlainSerializer(_one_as_itself),
+    Field(strict=False, min_length=1, max_length=8, description="the first is sampled from"),
+]
 
 
 class Recipe(Settings):
@@ -118,7 +141,7 @@ class Recipe(Settings):
     objective: Annotated[AnyObjective, _spell_out("kind")] = NonSaturating()
     penalties: Penalties = ()
     views: Views = ()
-    average: Annotated[AnyAverage, _spell_out("kind")] = Latest()
+    average: Averages = (Latest(),)
     train: Train
     every: Every = Every()
     samples: Samples = Samples()
@@ -161,28 +184,37 @@ class Recipe(Settings):
         return problems
 
     def _update_problems(self) -> list[str]:
-        if self.train.d_update == "shared" and self.train.d_steps > 1:
-            return [
-                f"train.d_steps = {self.train.d_steps}: with shared fakes D and G are updated once each; "
-                'set train.d_update="joint"'
-            ]
-        if self.train.d_update != "separate":
-            return []
+        kind, parts = self.updates.kind, self.updates.parts
+        joint = 'set train.d_update="joint"'
         problems = []
-        if not isinstance(self.objective, Separable):
+        if self.updates.together and self.train.d_steps > 1:
             problems.append(
-                f'train.d_update = "separate": {self.objective.kind} compares real with fake in one update; '
-                'set train.d_update="joint"'
+                f"train.d_steps = {self.train.d_steps}: with {kind} fakes D and G are updated once each; "
+                f"{joint}"
             )
+        if len(parts) == 1:
+            return problems
+        where = f'train.d_update = "{kind}"'
+        if not isinstance(self.objective, Separable):
+            problems.append(f"{where}: {self.objective.kind} compares real with fake in one update; {joint}")
         problems += [
-            f'train.d_update = "separate": {penalty.kind} looks at real and fake together; '
-            'set train.d_update="joint"'
+            f"{where}: {penalty.kind} looks at real and fake together; {joint}"
             for penalty in self.penalties
-            if len(penalty.looks) == 2
+            if not any(set(penalty.needs) <= set(part) for part in parts)
         ]
-        if self.train.batch % 2:
+        if self.train.batch % len(parts):
             problems.append(f"train.batch = {self.train.batch}: half-batches need an even number")
         return problems
+
+    @property
+    def updates(self) -> Updates:
+        """The order of the moves of a step."""
+        return self.train.d_update
+
+    @property
+    def averages(self) -> tuple[AnyAverage, ...]:
+        """The averages of the generator; the first is sampled from."""
+        return self.average
 
     @property
     def uses_labels(self) -> bool:
@@ -190,10 +222,14 @@ class Recipe(Settings):
         return self.generator.labels != "ignored" or self.discriminator.labels != "ignored"
 
     @property
+    def shown_per_update(self) -> int:
+        """Give how many real images one move of D shows it."""
+        return self.train.batch // len(self.updates.parts)
+
+    @property
     def shown_per_step(self) -> int:
         """Give how many real images one step shows to D."""
-        share = 2 if self.train.d_update == "separate" else 1
-        return self.train.d_steps * self.train.batch // share
+        return self.train.d_steps * self.shown_per_update
 
     def steps_for(self, dataset_size: int, stages: int = 1) -> int:
         """Give the steps of one training on this many images, where the run is `stages` trainings in all."""

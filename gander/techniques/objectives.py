@@ -188,7 +188,7 @@ def _draw(label: float | tuple[float, float], score: Tensor) -> Tensor | float:
     if not isinstance(label, tuple):
         return label
     low, high = label
-    return low + (high - low) * rand(len(score), device=score.device)
+    return low + (high - low) * rand(*score.shape, device=score.device)
 
 
 class Flip(Wrapper):
@@ -214,7 +214,7 @@ class Flip(Wrapper):
         return torch.where(flipped, self.inner.real(score, clock), self.inner.fake(score, clock))
 
     def _flipped(self, score: Tensor, clock: Clock) -> Tensor:
-        return rand(len(score), device=score.device) < clock.now(self.share)
+        return rand(*score.shape, device=score.device) < clock.now(self.share)
 
 
 AnyObjective = Annotated[

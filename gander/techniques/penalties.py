@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from gander.chance import mean_of_all, rand
 from gander.schedule import NonNegative
-from gander.techniques.slots import Penalty, Scene, Side
+from gander.techniques.slots import Kind, Penalty, Scene, Seen, Side
 
 
-def slope(score: Tensor, images: Tensor) -> Tensor:
+def slope(seen: Seen) -> Tensor:
     """Give the gradient (N, C H W) of each image's score by its pixels, differentiable once more."""
-    (gradient,) = torch.autograd.grad(score.sum(), images, create_graph=True)
+    (gradient,) = torch.autograd.grad(seen.logits.total().sum(), seen.images, create_graph=True)
     return gradient.flatten(1)
 
 
@@ -29,15 +29,14 @@ class R1(Penalty):
     """
 
     kind: Literal["r1"] = "r1"
-    looks: ClassVar[tuple[Literal["real", "fake"], ...]] = ("real",)
+    needs: ClassVar[tuple[Kind, ...]] = ("real",)
     slopes: ClassVar[bool] = True
     weight: NonNegative = 1.0
 
     def __call__(self, scene: Scene) -> Tensor:
         """Give weight / 2 |grad D(real)|^2."""
-        assert scene.real_score is not None
         assert scene.real is not None
-        return scene.clock.now(self.weight) / 2 * slope(scene.real_score, scene.real).square().sum(1)
+        return scene.clock.now(self.weight) / 2 * slope(scene.real).square().sum(1)
 
 
 class R2(Penalty):
@@ -47,15 +46,14 @@ class R2(Penalty):
     """
 
     kind: Literal["r2"] = "r2"
-    looks: ClassVar[tuple[Literal["real", "fake"], ...]] = ("fake",)
+    needs: ClassVar[tuple[Kind, ...]] = ("fake",)
     slopes: ClassVar[bool] = True
     weight: NonNegative = 1.0
 
     def __call__(self, scene: Scene) -> Tensor:
         """Give weight / 2 |grad D(fake)|^2."""
-        assert scene.fake_score is not None
         assert scene.fake is not None
-        return scene.clock.now(self.weight) / 2 * slope(scene.fake_score, scene.fake).square().sum(1)
+        return scene.clock.now(self.weight) / 2 * slope(scene.fake).square().sum(1)
 
 
 class GradientPenalty(Penalty):
@@ -73,9 +71,11 @@ class GradientPenalty(Penalty):
         """Give weight (|grad D(between)| - target)^2."""
         assert scene.real is not None
         assert scene.fake is not None
-        share = rand(len(scene.real), 1, 1, 1, device=scene.real.device)
-        between = torch.lerp(scene.real.detach(), scene.fake.detach(), share).requires_grad_()
-        steep = slope(scene.critic(between, scene.real_labels), between)
+        real, fake = scene.real.images.detach(), scene.fake.images.detach()
+        share = rand(len(real), 1, 1, 1, device=real.device)
+        between = torch.lerp(real, fake, share).requires_grad_()
+        labels = scene.real.labels
+        steep = slope(Seen(between, labels, scene.critic(between, labels)))
         # The square root has no slope at zero: a flat critic would make the update NaN.
         length = (steep.square().sum(1) + 1e-12).sqrt()
         return scene.clock.now(self.weight) * (length - self.target).square()
@@ -109,13 +109,14 @@ class _LeCam(nn.Module):
         self.register_buffer("seen", torch.zeros(()))  # how much of them is data, the rest is the zero start
 
     def forward(self, scene: Scene) -> Tensor:
-        assert scene.real_score is not None
-        assert scene.fake_score is not None
-        now = mean_of_all(torch.stack([scene.real_score.detach().mean(), scene.fake_score.detach().mean()]))
+        assert scene.real is not None
+        assert scene.fake is not None
+        real, fake = scene.real.logits.total(), scene.fake.logits.total()
+        now = mean_of_all(torch.stack([real.detach().mean(), fake.detach().mean()]))
         self.averages.lerp_(now.float(), 1 - self.penalty.decay)
         self.seen.lerp_(torch.ones_like(self.seen), 1 - self.penalty.decay)
         of_real, of_fake = self.averages / self.seen
-        apart = (scene.real_score - of_fake).square() + (scene.fake_score - of_real).square()
+        apart = (real - of_fake).square() + (fake - of_real).square()
         return scene.clock.now(self.penalty.weight) * apart
 
 
@@ -130,21 +131,20 @@ class AuxiliaryClassifier(Penalty):
 
     kind: Literal["auxiliary_classifier"] = "auxiliary_classifier"
     sides: ClassVar[tuple[Side, ...]] = ("d", "g")
-    looks: ClassVar[tuple[Literal["real", "fake"], ...]] = ()
+    needs: ClassVar[tuple[Kind, ...]] = ()
     weight: NonNegative = 1.0
     fakes: bool = True
 
-    def __call__(self, scene: Scene) -> Tensor:
-        """Give the cross-entropy of every image of the scene that is to be classified."""
-        weight = scene.clock.now(self.weight)
-        parts = []
-        if scene.side == "d" and scene.real_classes is not None:
-            assert scene.real_labels is not None
-            parts.append(F.cross_entropy(scene.real_classes, scene.real_labels, reduction="none"))
-        if scene.fake_classes is not None and (self.fakes or scene.side == "g"):
-            assert scene.fake_labels is not None
-            parts.append(F.cross_entropy(scene.fake_classes, scene.fake_labels, reduction="none"))
-        return weight * sum(parts, start=torch.zeros(()))
+    def __call__(self, scene: Scene) -> Tensor | None:
+        """Give the cross-entropy of every image of the scene that is to be classified, None where none is."""
+        terms = []
+        for kind, seen in scene.seen():
+            wanted = (self.fakes or scene.side == "g") if kind == "fake" else scene.side == "d"
+            if wanted:
+                assert seen.logits.classes is not None
+                assert seen.labels is not None
+                terms.append(F.cross_entropy(seen.logits.classes, seen.labels, reduction="none"))
+        return scene.clock.now(self.weight) * torch.stack(terms).sum(0) if terms else None
 
 
 AnyPenalty = Annotated[R1 | R2 | GradientPenalty | LeCam | AuxiliaryClassifier, Field(discriminator="kind")]

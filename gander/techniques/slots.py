@@ -1,43 +1,105 @@
-"""What the training step calls: the slots' signatures, and the scene that penalties look at."""
+"""What the training step calls: the slots' signatures, and the scene that parts with a memory watch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from gander.schedule import Clock, Settings
 
 Side = Literal["d", "g"]
+Kind = Literal["real", "fake"]
+
+
+class Logits(NamedTuple):
+    """What a discriminator says of N images.
+
+    `score` (N,) is higher for more real; a logit for the logistic losses. A discriminator with several heads
+    gives the others in `more`, each as its weight in the loss and its scores, (N,) or (N, places).
+    """
+
+    score: Tensor
+    classes: Tensor | None = None  # (N, K) class logits, where it has a class head
+    more: tuple[tuple[float, Tensor], ...] = ()
+
+    @property
+    def heads(self) -> tuple[tuple[float, Tensor], ...]:
+        """The weight and the scores of every head."""
+        return ((1.0, self.score), *self.more)
+
+    def total(self) -> Tensor:
+        """Give all heads by their weights as one number an image (N,): what slopes are taken of."""
+        if not self.more:
+            return self.score
+        return self.score + sum(weight * per_image(score) for weight, score in self.more)
+
+    def float(self) -> Logits:
+        """Give the same in float32."""
+        classes = None if self.classes is None else self.classes.float()
+        return Logits(self.score.float(), classes, tuple((w, score.float()) for w, score in self.more))
+
+
+def per_image(values: Tensor) -> Tensor:
+    """Average (N, ...) over all but the images: (N,)."""
+    return values if values.dim() == 1 else values.flatten(1).mean(1)
+
+
+@dataclass
+class Seen:
+    """Images (N, C, H, W) as they were before the views, their labels (N,), and what D said of them."""
+
+    images: Tensor
+    labels: Tensor | None
+    logits: Logits
 
 
 @dataclass
 class Scene:
-    """One look of the discriminator at images, for the penalties of one side.
+    """One look of the discriminator, for the penalties of one side and for all that observe.
 
-    Images are (N, C, H, W) as they were before the views, scores (N,), class logits (N, K); what this look
-    does not hold is None.
+    `latents` (N, Z) are those of the fakes. An update may look at real or at fake images alone.
     """
 
     side: Side
     clock: Clock
-    critic: Callable[[Tensor, Tensor | None], Tensor]  # images and labels to scores, through the views
-    real: Tensor | None = None
-    real_labels: Tensor | None = None
-    real_score: Tensor | None = None
-    real_classes: Tensor | None = None
-    fake: Tensor | None = None
-    fake_labels: Tensor | None = None
-    fake_score: Tensor | None = None
-    fake_classes: Tensor | None = None
+    critic: Callable[[Tensor, Tensor | None], Logits]  # through the views, once more
+    generator: nn.Module | None = None
+    latents: Tensor | None = None
+    real: Seen | None = None
+    fake: Seen | None = None
+
+    def seen(self) -> Iterator[tuple[Kind, Seen]]:
+        """Give what was looked at."""
+        if self.real is not None:
+            yield "real", self.real
+        if self.fake is not None:
+            yield "fake", self.fake
 
 
-class Latents(Settings):
-    """Where latents come from, in training and sampling alike."""
+class Technique(Settings):
+    """What fits a slot: frozen settings, which start a part of one training.
+
+    A part without memory is the settings themselves. One with memory is an nn.Module: its state is saved
+    and resumed by name, `observe` hears every look, and the scalars that `numbers()` names are logged.
+    """
+
+    kind: str
+
+    def start(self, device: torch.device) -> Any:
+        """Give what the step calls with the slot's signature."""
+        return self
+
+    def observe(self, scene: Scene) -> None:
+        """Hear of a look of D, after its update."""
+
+
+class Latents(Technique):
+    """Where latents come from, in training and sampling alike; sampling calls the settings themselves."""
 
     dim: int = Field(default=128, ge=1, le=4096)
 
@@ -46,7 +108,7 @@ class Latents(Settings):
         raise NotImplementedError
 
 
-class View(Settings):
+class View(Technique):
     """How the discriminator gets to see images, real and fake alike, in both updates."""
 
     def __call__(self, images: Tensor, clock: Clock) -> Tensor:
@@ -54,8 +116,8 @@ class View(Settings):
         raise NotImplementedError
 
 
-class Objective(Settings):
-    """The game's loss, one number an image.
+class Objective(Technique):
+    """The game's loss, one number for each score.
 
     `relative` objectives compare a real score with a fake one, also in G's update.
     """
@@ -63,11 +125,11 @@ class Objective(Settings):
     relative: ClassVar[bool] = False
 
     def d(self, real: Tensor, fake: Tensor, clock: Clock) -> Tensor:
-        """Give D's loss (N,) for scores of real and fake images (N,)."""
+        """Give D's loss for scores of real and fake images; all have one shape."""
         raise NotImplementedError
 
     def g(self, fake: Tensor, real: Tensor | None) -> Tensor:
-        """Give G's loss (N,) for scores of its images; `real` comes with relative objectives only."""
+        """Give G's loss for scores of its images; `real` comes with relative objectives only."""
         raise NotImplementedError
 
 
@@ -75,35 +137,29 @@ class Separable(Objective):
     """An objective that is one part for real and one for fake images, so each can have its own update."""
 
     def real(self, score: Tensor, clock: Clock) -> Tensor:
-        """Give D's loss (N,) for calling real images real."""
+        """Give D's loss for calling real images real."""
         raise NotImplementedError
 
     def fake(self, score: Tensor, clock: Clock) -> Tensor:
-        """Give D's loss (N,) for calling fake images fake."""
+        """Give D's loss for calling fake images fake."""
         raise NotImplementedError
 
     def d(self, real: Tensor, fake: Tensor, clock: Clock) -> Tensor:
-        """Add the two parts."""
         return self.real(real, clock) + self.fake(fake, clock)
 
 
-class Penalty(Settings):
+class Penalty(Technique):
     """A term beside the objective, for D's update, G's, or both.
 
-    `slopes` tells that it differentiates by the images, `looks` which scores it needs. With `every` above 1
-    it is paid on every so many steps only, times as many (lazy regularisation, Karras et al. 2020).
+    `slopes` says that it differentiates by the images, `needs` which images a look must hold. With `every`
+    above 1 it counts on every so many steps only, times as many (lazy regularisation, Karras et al. 2020).
     """
 
-    kind: str
     sides: ClassVar[tuple[Side, ...]] = ("d",)
-    looks: ClassVar[tuple[Literal["real", "fake"], ...]] = ("real", "fake")
+    needs: ClassVar[tuple[Kind, ...]] = ("real", "fake")
     slopes: ClassVar[bool] = False
     every: int = Field(default=1, ge=1, le=10_000, description="steps")
 
-    def start(self, device: torch.device) -> Callable[[Scene], Tensor]:
-        """Give what the step calls; a penalty with memory gives an nn.Module that holds it."""
-        return self
-
-    def __call__(self, scene: Scene) -> Tensor:
-        """Give the penalty (N,), in units of loss."""
+    def __call__(self, scene: Scene) -> Tensor | None:
+        """Give the penalty (N,), in units of loss; None where there is nothing to penalise in this look."""
         raise NotImplementedError

@@ -20,7 +20,7 @@ from gander.files import storage_error, sync_folder
 from gander.run import RESUME, Run
 
 _TENSORS, _PROGRESS, _MANIFEST = "state.safetensors", "progress.json", "manifest.json"
-_FORMAT = 1
+_FORMAT = 2  # 1 held random states, and memories under other names
 
 
 @dataclass(frozen=True)
@@ -91,18 +91,40 @@ def newest_checkpoint(run: Run) -> tuple[Checkpoint | None, list[str]]:
     for folder in reversed(run.saved()):
         contents = _contents(folder)
         if isinstance(contents, dict):
-            progress = json.loads(contents[_PROGRESS])
-            if progress["format"] != _FORMAT:
-                raise CheckpointError(
-                    f"{folder}: has format {progress['format']}; this version reads {_FORMAT}"
-                )
-            return Checkpoint(safetensors.torch.load(contents[_TENSORS]), progress), skipped
+            return _checkpoint(folder, contents), skipped
         skipped.append(f"{folder}: is damaged ({contents}), so it is not used")
     if skipped:
         raise CheckpointError(
             *skipped, f"{run.path}: no usable checkpoint is left", hint="train anew with another --run"
         )
     return None, skipped
+
+
+def read_checkpoint(run: Run, images: int | None) -> Checkpoint:
+    """Read the checkpoint of so many images, or the newest whole one.
+
+    Raises: CheckpointError where there is none, with those that there are.
+    """
+    if images is None:
+        newest, _ = newest_checkpoint(run)
+        if newest is None:
+            raise CheckpointError(f"{run.path}: has no checkpoint yet", hint=f"gander resume {run.path}")
+        return newest
+    folder = _folder(run, images)
+    if folder not in run.saved():
+        there = ", ".join(f"{int(other.name.removeprefix('images-')):,}" for other in run.saved()) or "none"
+        raise CheckpointError(f"{run.path}: has no checkpoint at {images:,} images; there are: {there}")
+    contents = _contents(folder)
+    if not isinstance(contents, dict):
+        raise CheckpointError(f"{folder}: is damaged ({contents})")
+    return _checkpoint(folder, contents)
+
+
+def _checkpoint(folder: Path, contents: Mapping[str, bytes]) -> Checkpoint:
+    progress = json.loads(contents[_PROGRESS])
+    if progress["format"] != _FORMAT:
+        raise CheckpointError(f"{folder}: has format {progress['format']}; this version reads {_FORMAT}")
+    return Checkpoint(safetensors.torch.load(contents[_TENSORS]), progress)
 
 
 def _contents(folder: Path) -> dict[str, bytes] | str:

@@ -1,107 +1,58 @@
-"""A whole run: start or resume, step, and the chores between the steps."""
+"""A whole run: started anew, gone on with, or branched from another; its signals, its end, its record."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from gander.chance import rank, world_size
 from gander.data.images import Images, open_images
 from gander.engine.distributed import agree, any_of_all, first_then_others, process_group
-from gander.engine.machine import CHOICES, choose_machine, wants_cuda
-from gander.errors import DataError, Interrupted, RecipeError
+from gander.engine.machine import CHOICES, Machine, choose_machine, wants_cuda
+from gander.engine.streams import global_streams_kept
+from gander.errors import DataError, Interrupted, RecipeError, UsageError
 from gander.files import storage_error
 from gander.recipe.read import build_recipe
 from gander.recipe.schema import Recipe
 from gander.recipe.shipped import parse_recipe, recipe_text
 from gander.recipe.write import recipe_toml
-from gander.run import RESUME, Run, create_run, writing
-from gander.training.session import Session, image_shape
-from gander.training.trial import fastest_machine
+from gander.run import RESUME, Run, create_run, find_run, writing
+from gander.training.checkpoint import read_checkpoint
+from gander.training.session import Session
+from gander.training.watcher import Watching, watchers
 
 _AGREE_EVERY = 8  # steps
 
 
-class Watcher(Protocol):
-    """Who is told how a run goes; only in the first process."""
-
-    def started(self, run: Run, images: int, total: int, notes: list[str]) -> None:
-        """Hear that the first step comes next; `images` are done already."""
-
-    def stepped(self, images: int) -> None:
-        """Hear that a step ended."""
-
-    def logged(self, row: dict[str, Any]) -> None:
-        """Hear a row of the log."""
-
-    def scored(self, row: dict[str, Any], best: bool) -> None:
-        """Hear a row of the scores, and whether none before was better."""
-
-
-class Unwatched:
-    """Tell nobody."""
-
-    def started(self, run: Run, images: int, total: int, notes: list[str]) -> None:
-        """Ignore it."""
-
-    def stepped(self, images: int) -> None:
-        """Ignore it."""
-
-    def logged(self, row: dict[str, Any]) -> None:
-        """Ignore it."""
-
-    def scored(self, row: dict[str, Any], best: bool) -> None:
-        """Ignore it."""
-
-
-def train(
-    recipe: Recipe, run: str | Path | None = None, watcher: Watcher | None = None, name: str = "run"
-) -> Run:
+def train(recipe: Recipe, run: str | Path | None = None, watcher: Watching = None, name: str = "run") -> Run:
     """Train from the start into a new run directory.
 
     Args:
         recipe: what to train.
         run: the new directory; None picks the next free `runs/NAME-N`.
-        watcher: who is told of the progress.
+        watcher: who hears of the progress: a Watcher, a function of the log's rows, or several.
         name: what the run is called after.
     Raises: Interrupted (state saved) on SIGINT and SIGTERM; any GanderError.
     """
     with process_group(wants_cuda(recipe.engine)):
         machine = choose_machine(recipe.engine)
-        recipe = _anchored(recipe)
-        images = _open(recipe)
-        machine, engine = fastest_machine(recipe, images, image_shape(recipe, images), machine)
-        session = Session(recipe, images, machine)  # before anything is written: the nets must fit the data
-        env = machine.describe() | {
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "engine": engine,
-            "images_total": session.images_total,
-            "data": {
-                "source": images.source,
-                "fingerprint": images.fingerprint,
-                "images": len(images),
-                "channels": images.channels,
-                "size": images.size,
-                "classes": list(images.classes),
-            },
-        }
-        created = None
-        if rank() == 0:
-            created = create_run(Path(run) if run else None, name, recipe_toml(recipe), env)
-        return _go_on(Run(agree(created and created.path)), session, watcher, [engine["said"]])
+        with global_streams_kept(machine.device):
+            session, env, notes = _new_session(recipe, machine)
+            return _go_on(_created(session, env, run, name), session, watcher, notes)
 
 
-def resume(run: Run, watcher: Watcher | None = None) -> Run:
+def resume(run: Run | str | Path, watcher: Watching = None) -> Run:
     """Go on exactly where a run stopped, from its newest whole checkpoint.
 
     Raises: CheckpointError where no checkpoint is usable, DataError where the data changed; else as `train`.
     """
-    recipe = build_recipe(parse_recipe(recipe_text(str(run.recipe_file)), str(run.recipe_file)))
+    run = run if isinstance(run, Run) else find_run(str(run))
+    recipe = recipe_of(run)
     with process_group(wants_cuda(recipe.engine)):
         env = run.env()
         alike = env["processes"] == world_size()
@@ -118,46 +69,147 @@ def resume(run: Run, watcher: Watcher | None = None) -> Run:
             for key, now in machine.describe().items()
             if key in ("torch", "device_name", "processes", *CHOICES) and env.get(key, now) != now
         ]
-        return _go_on(run, Session(recipe, images, machine), watcher, notes)
+        with global_streams_kept(machine.device):
+            return _go_on(run, Session(recipe, images, machine), watcher, notes)
 
 
-def _go_on(run: Run, session: Session, watcher: Watcher | None, notes: list[str]) -> Run:
-    watching = watcher if watcher is not None and rank() == 0 else Unwatched()
-    with _held(run), _signals() as asked:
-        try:
-            notes = notes + session.restore(run)
-            if session.scorer.note:
-                notes.append(session.scorer.note)
-            if rank() == 0:
-                session.tidy(run)
-                if not run.reals_file.exists():
-                    session.draw_reals(run)
-            watching.started(run, session.images_done, session.images_total, notes)
-            for told in session.steps(run):
-                watching.stepped(session.images_done)
-                if told.row:
-                    watching.logged(told.row)
-                if told.scores:
-                    watching.scored(told.scores, session.scorer.is_best(session.images_done))
-                if _asked_to_stop(asked, session) and not session.finished:
-                    session.save(run)
-                    number = asked[0] if asked else signal.SIGTERM
-                    raise Interrupted(
-                        number,
-                        f"stopped by {signal.Signals(number).name} after {session.images_done:,} images; "
-                        "the state is saved",
-                        hint=f"gander resume {run.path}",
-                    )
-        except OSError as error:
-            raise storage_error(error, run.path, RESUME) from None
+def branch(
+    source: str,
+    patch: Mapping[str, Any] | Sequence[str] = (),
+    run: str | Path | None = None,
+    watcher: Watching = None,
+) -> Run:
+    """Start a new run from the state of another, at the same place of the clock, with edits of its recipe.
+
+    Weights, averages, moments and the memories of techniques are taken by name and shape; what cannot be is
+    said, and recorded in `env.json`. Without edits, the branch goes on in the same bytes as its source would.
+
+    Args:
+        source: RUN, for its newest checkpoint, or RUN@IMAGES.
+        patch: edits of the run's recipe; `data=...` fine-tunes on other data.
+        run: the new directory; None picks the next free one.
+        watcher: as for `train`.
+    Raises: UsageError where there is no such checkpoint or nothing is left to train; else as `train`.
+    """
+    name, _, at = source.rpartition("@")
+    parent = find_run(name if name and at.isdecimal() else source)
+    images_at = int(at) if name and at.isdecimal() else None
+    checkpoint = read_checkpoint(parent, images_at)
+    recipe = recipe_of(parent).patched(patch)
+    if recipe.train.per_class or checkpoint.progress["stage"]:
+        raise UsageError(f"{parent.path}: trains one GAN a class, and such a run cannot be branched")
+    images, steps = checkpoint.progress["images"], checkpoint.progress["steps"]
+    with process_group(wants_cuda(recipe.engine)):
+        machine = choose_machine(recipe.engine)
+        with global_streams_kept(machine.device):
+            session, env, notes = _new_session(recipe, machine)
+            if images >= session.images_total:
+                raise UsageError(
+                    f"{parent.path}: has {images:,} images at that checkpoint, and the branch ends at "
+                    f"{session.images_total:,}",
+                    hint=f"train.images={images + max(session.images_total // 2, 1)}",
+                )
+            left_out = session.branch(checkpoint.tensors, images, -(-images // recipe.shown_per_step))
+            if recipe.shown_per_step == recipe_of(parent).shown_per_step:
+                session.trainer.go_on_from(images, steps)
+            env["branched"] = {"from": str(parent.path.absolute()), "images": images, "not_taken": left_out}
+            notes = [f"branched from {parent.path} after {images:,} images", *notes]
+            notes += [f"not taken: {line}" for line in left_out]
+            return _go_on(_created(session, env, run, parent.name), session, watcher, notes, begins=True)
+
+
+def recipe_of(run: Run) -> Recipe:
+    """Read the recipe that a run stored."""
+    return build_recipe(parse_recipe(recipe_text(str(run.recipe_file)), str(run.recipe_file)))
+
+
+def _new_session(recipe: Recipe, machine: Machine) -> tuple[Session, dict[str, Any], list[str]]:
+    """Build all that a run needs before anything is written: the nets must fit the data."""
+    recipe = _anchored(recipe)
+    images = _open(recipe)
+    session = Session(recipe, images, machine)
+    env = machine.describe() | {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "images_total": session.images_total,
+        "data": {
+            "source": images.source,
+            "fingerprint": images.fingerprint,
+            "images": len(images),
+            "channels": images.channels,
+            "size": images.size,
+            "classes": list(images.classes),
+        },
+    }
+    return session, env, [f"engine  {machine}"]
+
+
+def _created(session: Session, env: Mapping[str, Any], run: str | Path | None, name: str) -> Run:
+    created = None
+    if rank() == 0:
+        created = create_run(Path(run) if run else None, name, recipe_toml(session.recipe), env)
+    return Run(agree(created and created.path))
+
+
+def _go_on(run: Run, session: Session, watcher: Watching, notes: list[str], begins: bool = False) -> Run:
+    session.run = run
+    session.watchers = watchers(watcher) if rank() == 0 else []
+    with _held(run), _recorded(session), _signals() as asked:
+        notes = notes if begins else notes + session.restore()
+        if session.scorer.note:
+            notes.append(session.scorer.note)
+        if rank() == 0:
+            if begins:
+                session.save()
+            session.tidy()
+            if not run.reals_file.exists():
+                session.draw_reals()
+        session.tell("started", run, session.images_done, session.images_total, notes)
+        for _ in session.steps():
+            if _asked_to_stop(asked, session) and not session.finished:
+                session.save()
+                number = asked[0] if asked else signal.SIGTERM
+                by = "a watcher" if session.asked_to_stop else signal.Signals(number).name
+                raise Interrupted(
+                    number,
+                    f"stopped by {by} after {session.images_done:,} images; the state is saved",
+                    hint=f"gander resume {run.path}",
+                )
     return run
 
 
+@contextmanager
+def _recorded(session: Session) -> Iterator[None]:
+    """Keep `state.json`: that the run is at work, and how it ended."""
+    run = session.run
+
+    def write(state: str, **more: Any) -> None:
+        if rank() == 0:
+            run.write_state(state, images=session.images_done, images_total=session.images_total, **more)
+
+    try:
+        write("running")
+        yield
+        write("finished")
+    except Interrupted as stop:
+        write("stopped", signal=stop.signal_number)
+        raise
+    except OSError as error:
+        refused = storage_error(error, run.path, RESUME)
+        with suppress(OSError):  # the error itself matters more
+            write("failed", error=str(refused))
+        raise refused from None
+    except BaseException as error:
+        first = f"{type(error).__name__}: {error}"
+        with suppress(OSError):  # the error itself matters more
+            write("failed", error=first)
+        raise
+
+
 def _asked_to_stop(asked: list[int], session: Session) -> bool:
-    """Tell whether any process got a signal; several processes agree on that every few steps, all at once."""
+    """Say whether any process was asked to stop; several processes agree on that every few steps."""
     if world_size() > 1 and session.trainer.clock.steps % _AGREE_EVERY:
         return False
-    return any_of_all(bool(asked))
+    return any_of_all(bool(asked) or session.asked_to_stop)
 
 
 @contextmanager
@@ -198,7 +250,8 @@ def _open(recipe: Recipe) -> Images:
             f"{images.source}: has no labels, which this recipe's nets use",
             hint='generator.labels=ignored discriminator.labels=ignored "penalties=[]", or data with labels',
         )
-    if recipe.train.batch % (2 * world_size() if recipe.train.d_update == "separate" else world_size()):
+    parts = len(recipe.updates.parts)
+    if recipe.train.batch % (parts * world_size()):
         raise RecipeError(
             f"train.batch = {recipe.train.batch}: must be a multiple of the {world_size()} processes, "
             "and of twice that with separate D updates"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from gander.errors import CheckpointError
-from gander.training.step import Player, Trainer
+from gander.training.learner import Learner
+from gander.training.trainer import Trainer
 
 Tensors = dict[str, Tensor]
 
@@ -17,90 +17,88 @@ Tensors = dict[str, Tensor]
 def trainer_state(trainer: Trainer) -> Tensors:
     """Name every tensor that the next step depends on, all on the CPU."""
     tensors: Tensors = {}
-    for name, module in _modules(trainer):
+    for name, module in _modules(trainer).items():
         tensors |= _prefixed(name, module.state_dict())
-    for player in (trainer.g, trainer.d):
-        tensors |= _prefixed(f"{player.side}_optimiser", _optimiser_state(player))
+    for learner in (trainer.g, trainer.d):
+        tensors |= _prefixed(f"{learner.side}_optimiser", _optimiser_state(learner))
     tensors |= _prefixed("stats", trainer.stats.state())
-    for name, (read, _) in _streams(trainer).items():
-        tensors[f"random.{name}"] = read()
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
 def restore_trainer(trainer: Trainer, tensors: Mapping[str, Tensor], images: int, steps: int) -> None:
     """Put a trainer exactly where it was; CheckpointError where a tensor is missing, left over, misshapen."""
-    left = set(tensors)
-    for name, module in _modules(trainer):
-        own = module.state_dict()
-        for key, tensor in own.items():
-            _copy(tensor, tensors, f"{name}.{key}")
-        left -= {f"{name}.{key}" for key in own}
-    for player in (trainer.g, trainer.d):
-        left -= _restore_optimiser(player, tensors, f"{player.side}_optimiser.")
-    stats = {name: tensor for name, tensor in tensors.items() if name.startswith("stats.")}
-    trainer.stats.restore(
-        {name.removeprefix("stats."): tensor.to(trainer.machine.device) for name, tensor in stats.items()}
-    )
-    streams = _streams(trainer)
-    for name, (_, write) in streams.items():
-        if f"random.{name}" not in tensors:
-            raise CheckpointError(
-                f"checkpoint: the random stream {name} is missing, so it cannot go on exactly"
-            )
-        write(tensors[f"random.{name}"])
-    left -= {*stats, *(f"random.{name}" for name in streams)}
+    missing, left = _take(trainer, tensors)
+    if missing:
+        raise CheckpointError(f"checkpoint: {missing[0]}")
     if left:
-        raise CheckpointError(f"checkpoint: holds {sorted(left)[0]}, which this recipe has no place for")
-    trainer.clock.images, trainer.clock.steps = images, steps
+        raise CheckpointError(f"checkpoint: holds {left[0]}, which this recipe has no place for")
+    stats = {name.removeprefix("stats."): t for name, t in tensors.items() if name.startswith("stats.")}
+    trainer.stats.restore({name: tensor.to(trainer.machine.device) for name, tensor in stats.items()})
+    trainer.go_on_from(images, steps)
 
 
-def _modules(trainer: Trainer) -> list[tuple[str, nn.Module]]:
-    memories = [(f"penalty.{p.kind}", m) for p, m in trainer.penalties if isinstance(m, nn.Module)]
-    return [("g", trainer.g.net), ("d", trainer.d.net), ("average", trainer.average), *memories]
+def adopt(trainer: Trainer, tensors: Mapping[str, Tensor], images: int, steps: int) -> list[str]:
+    """Take what fits by name and shape into another training, at the same place of the clock.
+
+    Returns: what was not taken, in words: new weights begin as they were drawn.
+    """
+    missing, left = _take(trainer, tensors)
+    trainer.go_on_from(images, steps)
+    return missing + [f"{name} has no place in this recipe" for name in left]
 
 
-def _streams(trainer: Trainer) -> dict[str, tuple[Callable[[], Tensor], Callable[[Tensor], Any]]]:
-    streams: dict[str, tuple[Callable[[], Tensor], Callable[[Tensor], Any]]] = {
-        "global": (torch.get_rng_state, torch.set_rng_state),
-        "latents": (trainer.rng.get_state, trainer.rng.set_state),
-    }
-    if trainer.machine.device.type == "cuda":
-        streams["cuda"] = (torch.cuda.get_rng_state, torch.cuda.set_rng_state)
-    return streams
+def _take(trainer: Trainer, tensors: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:
+    """Copy what fits; say what this training misses, and what the tensors hold beyond it."""
+    left = {name for name in tensors if not name.startswith("stats.")}
+    missing: list[str] = []
+    for name, module in _modules(trainer).items():
+        for key, own in module.state_dict().items():
+            full = f"{name}.{key}"
+            left.discard(full)
+            if full not in tensors or tensors[full].shape != own.shape:
+                what = "is missing" if full not in tensors else f"has shape {tuple(tensors[full].shape)}"
+                missing.append(f"{full} {what}; the recipe's net wants {tuple(own.shape)}")
+                continue
+            with torch.no_grad():
+                own.copy_(tensors[full])
+    for learner in (trainer.g, trainer.d):
+        left -= _take_moments(learner, tensors, f"{learner.side}_optimiser.")
+    return missing, sorted(left)
+
+
+def _modules(trainer: Trainer) -> dict[str, nn.Module]:
+    averages = {f"average{f'-{n + 1}' if n else ''}": net for n, net in enumerate(trainer.averages)}
+    return {"g": trainer.g.net, "d": trainer.d.net, **averages, **trainer.parts.modules()}
 
 
 def _prefixed(name: str, tensors: Mapping[str, Tensor]) -> Tensors:
     return {f"{name}.{key}": tensor for key, tensor in tensors.items()}
 
 
-def _optimiser_state(player: Player) -> Tensors:
-    names = {id(weight): name for name, weight in player.net.named_parameters()}
+def _optimiser_state(learner: Learner) -> Tensors:
+    names = {id(weight): name for name, weight in learner.net.named_parameters()}
     return {
         f"{names[id(weight)]}.{key}": tensor
-        for weight, state in player.optimiser.state.items()
+        for weight, state in learner.optimiser.state.items()
         for key, tensor in state.items()
     }
 
 
-def _restore_optimiser(player: Player, tensors: Mapping[str, Tensor], prefix: str) -> set[str]:
+def _take_moments(learner: Learner, tensors: Mapping[str, Tensor], prefix: str) -> set[str]:
     """Fill the moments in the memory layout of their weights, as they were; give the names used."""
-    weights = dict(player.net.named_parameters())
-    used = {name for name in tensors if name.startswith(prefix)}
-    player.optimiser.state.clear()
-    for name in sorted(used):
+    weights = dict(learner.net.named_parameters())
+    used: set[str] = set()
+    learner.optimiser.state.clear()
+    for name in sorted(name for name in tensors if name.startswith(prefix)):
         weight_name, _, key = name.removeprefix(prefix).rpartition(".")
-        if weight_name not in weights:
-            raise CheckpointError(f"checkpoint: {name} belongs to no weight of this recipe's nets")
-        weight, saved = weights[weight_name], tensors[name]
+        weight, saved = weights.get(weight_name), tensors[name]
+        if weight is None or saved.shape not in (weight.shape, torch.Size()):
+            continue
         like = weight if saved.shape == weight.shape else saved.to(weight.device)
         held = torch.empty_like(like, dtype=saved.dtype, requires_grad=False)
-        player.optimiser.state.setdefault(weight, {})[key] = held.copy_(saved)
+        learner.optimiser.state.setdefault(weight, {})[key] = held.copy_(saved)
+        used.add(name)
+    for weight, state in [*learner.optimiser.state.items()]:
+        if len(state) < 3:  # a count of steps without its moments is worth nothing
+            del learner.optimiser.state[weight]
     return used
-
-
-def _copy(own: Tensor, tensors: Mapping[str, Tensor], name: str) -> None:
-    if name not in tensors or tensors[name].shape != own.shape:
-        what = "is missing" if name not in tensors else f"has shape {tuple(tensors[name].shape)}"
-        raise CheckpointError(f"checkpoint: {name} {what}; the recipe's net wants {tuple(own.shape)}")
-    with torch.no_grad():
-        own.copy_(tensors[name])

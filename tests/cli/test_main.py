@@ -11,7 +11,8 @@ import torch
 
 from gander import errors
 from gander.run import Run, writing
-from gander.training.step import Trainer
+from gander.training import trainer
+from gander.training.loss import d_loss
 from tests.tiny import stopped_run, tiny, tiny_file
 
 
@@ -130,7 +131,7 @@ def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_it_used(gander, 
 
 
 def test_numbers_that_are_not_finite_are_exit_4(gander, tmp_path, monkeypatch):
-    monkeypatch.setattr(Trainer, "_imagine", lambda self, n, labels: torch.full((n, 3, 8, 8), torch.nan))
+    monkeypatch.setattr(trainer, "d_loss", lambda *given: d_loss(*given) * torch.nan)
     answer = gander("train", tiny_file(tmp_path), "--run", tmp_path / "run")
     assert answer.code == 4
     assert "step 1, after 0 images: loss/d is not finite" in answer.err

@@ -11,7 +11,7 @@ import torch
 from gander.schedule import Clock
 from gander.techniques.objectives import Hinge, NonSaturating, Relativistic, Saturating, Wasserstein
 from gander.techniques.penalties import R1, R2, GradientPenalty
-from gander.techniques.slots import Scene
+from gander.techniques.slots import Logits, Scene, Seen
 
 CLOCK = Clock()
 RATE = 0.1
@@ -24,19 +24,18 @@ def distances(objective, penalties, alternating, steps=300):
     theta, psi = (torch.ones((), requires_grad=True) for _ in range(2))
 
     def critic(images, labels=None):
-        return psi * images.sum((1, 2, 3))
+        return Logits(psi * images.sum((1, 2, 3)))
 
     def d_slope():
         real, fake = (images.clone().requires_grad_() for images in (DATA, DATA + theta.detach()))
-        scene = Scene(
-            "d", CLOCK, critic, real=real, real_score=critic(real), fake=fake, fake_score=critic(fake)
-        )
-        loss = objective.d(scene.real_score, scene.fake_score, CLOCK)
+        seen = [Seen(images, None, critic(images)) for images in (real, fake)]
+        scene = Scene("d", CLOCK, critic, real=seen[0], fake=seen[1])
+        loss = objective.d(seen[0].logits.score, seen[1].logits.score, CLOCK)
         loss = loss + sum(penalty(scene) for penalty in penalties)
         return torch.autograd.grad(loss.sum(), psi)[0]
 
     def g_slope():
-        loss = objective.g(critic(DATA + theta), critic(DATA))
+        loss = objective.g(critic(DATA + theta).score, critic(DATA).score)
         return torch.autograd.grad(loss.sum(), theta)[0]
 
     away = [math.sqrt(2)]

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from gander.schedule import Clock, Ramp
 from gander.techniques.penalties import R1, R2, AuxiliaryClassifier, GradientPenalty, LeCam
-from gander.techniques.slots import Scene
+from gander.techniques.slots import Logits, Scene, Seen
 
 CPU = torch.device("cpu")
 SLOPE = torch.tensor([3.0, 0.0, -4.0, 0.0]).view(1, 1, 2, 2)  # of length 5
@@ -30,16 +30,19 @@ def flat(images, labels=None):
 def scene(critic, images=0):
     torch.manual_seed(0)
     real, fake = (torch.randn(5, 1, 2, 2, requires_grad=True) for _ in range(2))
-    return Scene(
-        "d", Clock(images), critic, real=real, real_score=critic(real), fake=fake, fake_score=critic(fake)
-    )
+
+    def judged(images, labels=None):
+        return Logits(critic(images))
+
+    seen = [Seen(images, None, judged(images)) for images in (real, fake)]
+    return Scene("d", Clock(images), judged, real=seen[0], fake=seen[1])
 
 
 @pytest.mark.parametrize(("penalty", "kind"), [(R1, "real"), (R2, "fake")])
 @pytest.mark.parametrize("weight", [1.0, 0.1])
 def test_r1_and_r2_are_half_the_weight_times_the_squared_slope(penalty, kind, weight):
     look = scene(quadratic)
-    expected = weight / 2 * getattr(look, kind).square().sum((1, 2, 3))
+    expected = weight / 2 * getattr(look, kind).images.square().sum((1, 2, 3))
     torch.testing.assert_close(penalty(weight=weight)(look), expected)
     assert penalty(weight=weight)(scene(linear)).tolist() == pytest.approx([weight / 2 * 25] * 5)
     assert penalty(weight=weight)(scene(flat)).tolist() == [0.0] * 5
@@ -63,7 +66,7 @@ def test_the_gradient_penalty_looks_between_real_and_fake_at_a_place_of_each_ima
     seen = []
     GradientPenalty()(scene(lambda images, labels=None: seen.append(images) or quadratic(images)))
     look, between = scene(quadratic), seen[-1]
-    shares = ((between - look.real) / (look.fake - look.real)).flatten(1)
+    shares = ((between - look.real.images) / (look.fake.images - look.real.images)).flatten(1)
     assert torch.allclose(shares, shares[:, :1], atol=1e-4)
     assert shares.min() >= 0
     assert shares.max() <= 1
@@ -86,7 +89,8 @@ def test_a_weight_may_be_a_ramp(penalty):
 
 def scores(real, fake):
     real, fake = (torch.tensor(values, requires_grad=True) for values in (real, fake))
-    return Scene("d", Clock(), flat, real_score=real, fake_score=fake)
+    real, fake = (Seen(torch.zeros(0), None, Logits(scores)) for scores in (real, fake))
+    return Scene("d", Clock(), flat, real=real, fake=fake)
 
 
 def test_lecam_pulls_scores_to_the_averages_of_the_other_kind():
@@ -109,9 +113,11 @@ LABELS = torch.tensor([0, 1, 2])
 
 
 def classified(side, real=None, fake=None):
-    return Scene(
-        side, Clock(), flat, real_labels=LABELS, real_classes=real, fake_labels=LABELS, fake_classes=fake
-    )
+    seen = [
+        None if classes is None else Seen(torch.zeros(0), LABELS, Logits(classes[:, 0], classes))
+        for classes in (real, fake)
+    ]
+    return Scene(side, Clock(), flat, real=seen[0], fake=seen[1])
 
 
 @pytest.mark.parametrize(("side", "fakes", "looks"), [("d", True, 2), ("d", False, 1), ("g", False, 1)])

@@ -77,7 +77,7 @@ def test_what_was_saved_is_read_back(tmp_path):
     save_checkpoint(run, 7, tensors, {"steps": 3}, keep=2)
     read, skipped = newest_checkpoint(run)
     assert skipped == []
-    assert read.progress == {"format": 1, "steps": 3}
+    assert read.progress == {"format": 2, "steps": 3}
     assert {name: (t.dtype, t.tolist()) for name, t in read.tensors.items()} == {
         name: (t.dtype, t.tolist()) for name, t in tensors.items()
     }
@@ -130,10 +130,10 @@ def test_nothing_usable_is_an_error_that_names_each(run):
 
 
 def test_a_later_format_is_refused_in_one_line(run, monkeypatch):
-    monkeypatch.setattr("gander.training.checkpoint._FORMAT", 2)
+    monkeypatch.setattr("gander.training.checkpoint._FORMAT", 3)
     save(run, 3)
     monkeypatch.undo()
-    with pytest.raises(CheckpointError, match="has format 2; this version reads 1"):
+    with pytest.raises(CheckpointError, match="has format 3; this version reads 2"):
         newest_checkpoint(run)
 
 
@@ -324,6 +324,7 @@ FORMATS = {
     r"checkpoints/images-\d{12}/(progress|manifest)\.json|env\.json": lambda path: json.loads(
         path.read_text()
     ),
+    r"state\.json": lambda path: json.loads(path.read_text()),
     r"log\.jsonl": lambda path: [json.loads(line) for line in path.read_text().splitlines()],
     r"recipe\.toml": lambda path: tomllib.loads(path.read_text()),
     r"samples/images-\d{12}\.png|reals\.png": lambda path: Image.open(path).verify(),

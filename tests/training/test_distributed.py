@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 
 from gander.run import Run
 from gander.training.checkpoint import newest_checkpoint
@@ -46,7 +45,7 @@ def apart(one, other):
     return {
         name: ((one[name] - other[name]).abs().max() / one[name].abs().max().clamp(min=1e-6)).item()
         for name in one
-        if name.startswith(("g.", "d.", "average.", "penalty.", "done."))
+        if name.startswith(("g.", "d.", "average.", "penalties.", "done."))
     }
 
 
@@ -69,8 +68,6 @@ def test_two_processes_make_the_run_of_one(flavour, tmp_path):
     for name in rows.names:
         if name.startswith(("loss", "score", "grad")):
             assert shared.column(name) == pytest.approx(rows.column(name), rel=TOLERANCE, abs=TOLERANCE)
-    for stream in ("random.global", "random.latents"):
-        assert torch.equal(one.tensors[stream], other.tensors[stream])
 
 
 @pytest.fixture(scope="module")

@@ -12,15 +12,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from gander.data.batches import Batches
 from gander.data.images import Images
 from gander.engine.machine import Machine
+from gander.engine.streams import Streams
 from gander.errors import NumericsError
-from gander.nets.blocks import ImageShape
 from gander.patch import apply_patch
 from gander.recipe.read import build_recipe
 from gander.techniques.slots import View
-from gander.training.step import Player, Trainer
+from gander.training.learner import Learner
+from gander.training.trainer import Trainer
 
 CPU = torch.device("cpu")
-SHAPE = ImageShape(1, 8, 2)
 LINEAR_D = {
     "kind": "stack",
     "activation": "linear",
@@ -37,16 +37,26 @@ TREE = {
 def trainer(**edits):
     """Make a tiny trainer; edits write dots as two underscores."""
     patch = {path.replace("__", "."): value for path, value in edits.items()}
-    return Trainer(build_recipe(apply_patch(TREE, patch)), SHAPE, Machine(CPU, "float32", 1), seed=0)
+    return Trainer(build_recipe(apply_patch(TREE, patch)), drawn(), Machine(CPU, "float32", 1))
+
+
+def drawn():
+    """Sixteen images of two classes."""
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 1, 8, 8), np.uint8)
+    return Images(pixels, np.arange(16) % 2, ("a", "b"), "", "drawn")
+
+
+def step(made, reals=None):
+    """Make one step on these images."""
+    made.batches = reals or Reals()
+    made.step()
 
 
 class Reals(Batches):
     """Sixteen drawn images that remember which were asked for, and may hold a broken one."""
 
     def __init__(self, broken=None):
-        rng = np.random.default_rng(0)
-        pixels = rng.integers(0, 256, (16, 1, 8, 8), np.uint8)
-        super().__init__(Images(pixels, np.arange(16) % 2, ("a", "b"), "", "drawn"), 0, CPU)
+        super().__init__(drawn(), 0, CPU)
         self.taken, self.broken = [], broken
 
     def take(self, position, count):
@@ -70,7 +80,7 @@ def updates(monkeypatch):
     """Record every update: whose it is, who moved since the last, and the other net's gradients."""
     seen = []
 
-    def watched(player, clock, update=Player.update):
+    def watched(player, clock, train, update=Learner.update):
         other = players["d" if player.side == "g" else "g"]
         seen.append(
             {
@@ -80,7 +90,7 @@ def updates(monkeypatch):
                 "moved before": {side for side in players if moved(latest[side], players[side].net)},
             }
         )
-        update(player, clock)
+        update(player, clock, train)
         seen[-1]["moved"] = {side for side in players if moved(latest[side], players[side].net)}
         latest.update({side: weights(players[side].net) for side in players})
 
@@ -89,7 +99,7 @@ def updates(monkeypatch):
     def watch(made):
         players.update(g=made.g, d=made.d)
         latest.update({side: weights(players[side].net) for side in players})
-        monkeypatch.setattr(Player, "update", watched)
+        monkeypatch.setattr(Learner, "update", watched)
         return seen
 
     return watch
@@ -120,7 +130,7 @@ def test_each_update_moves_its_own_net_only_and_leaves_no_gradient(updates, edit
     made = trainer(**edits)
     seen, reals = updates(made), Reals()
     for _ in range(2):
-        made.step(reals)
+        step(made, reals)
     assert "".join(update["side"] for update in seen) == sides * 2
     for update in seen:
         assert update["other frozen"]
@@ -147,7 +157,7 @@ def test_each_update_moves_its_own_net_only_and_leaves_no_gradient(updates, edit
 def test_the_clock_counts_real_images_and_says_which_come_next(edits, taken, shown):
     made, reals = trainer(**edits), Reals()
     for _ in range(2):
-        made.step(reals)
+        step(made, reals)
     assert reals.taken == taken
     assert (made.clock.images, made.clock.steps) == (shown, 2)
 
@@ -197,7 +207,7 @@ def test_shared_fakes_move_each_net_by_its_own_loss_against_the_other_as_it_was(
         for weight, gradient in zip(net.parameters(), gradients, strict=True):
             weight.grad = gradient
         torch.optim.Adam(net.parameters(), lr=0.01, betas=(0.5, 0.999)).step()
-    made.step(reals)
+    step(made, reals)
     for net, moved in ((g, made.generator), (d, made.d.net)):
         for name, weight in moved.named_parameters():
             torch.testing.assert_close(weight, dict(net.named_parameters())[name], rtol=1e-4, atol=1e-6)
@@ -208,7 +218,7 @@ def test_a_spectral_norm_is_computed_anew_for_each_update_and_for_none_of_its_lo
     made, computed = trainer(train__d_update=update, rewires__discriminator=[{"kind": "spectral_norm"}]), []
     norm = made.d.net.layers[0].parametrizations.weight[0]
     norm.register_forward_hook(lambda *_: computed.append(1))
-    made.step(Reals())
+    step(made)
     assert len(computed) == norms
 
 
@@ -218,7 +228,7 @@ def test_no_step_waits_for_a_number(update):
     made.guard.waits = False  # as on an accelerator
     with _Reads() as reads:
         for _ in range(3):
-            made.step(Reals())
+            step(made)
         assert reads.count == 0
         made.guard.settle()
         assert reads.count == 1
@@ -238,18 +248,20 @@ class _Reads(TorchDispatchMode):
 def test_the_generator_learns_from_a_whole_batch_where_the_discriminator_sees_halves(update, sizes):
     made, seen = trainer(train__d_update=update, generator__labels="concatenated"), []
     made.generator.register_forward_hook(lambda _, given, out: seen.append((len(given[1]), len(out))))
-    made.step(Reals())
+    step(made)
     assert seen == [(size, size) for size in sizes]
 
 
 def latents(made, *sizes):
-    rng = torch.Generator().manual_seed(0)
-    return [made.recipe.latents(size, rng) for size in sizes]
+    """Give what D's move of this step draws, and then G's."""
+    streams = Streams(made.recipe.seed, 0, CPU)
+    sides = zip("dg", sizes, strict=False)
+    return [made.recipe.latents(size, streams.latents(f"{side}/latents")) for side, size in sides]
 
 
 def test_the_relativistic_loss_compares_with_reals_in_both_updates():
     made, reals = trainer(objective="relativistic", train__g_lr=0.0, train__d_lr=0.0), Reals()
-    made.step(reals)
+    step(made, reals)
     noted = made.stats.means()
     real = made.d.net(reals.take(0, 4)[0]).score
     for name, sign, z in zip(("loss/d", "loss/g"), (1, -1), latents(made, 4, 4), strict=True):
@@ -259,12 +271,12 @@ def test_the_relativistic_loss_compares_with_reals_in_both_updates():
 
 def test_losses_scores_and_gradients_are_noted_under_their_names():
     made = trainer(penalties=[{"kind": "r1"}])
-    made.step(Reals())
+    step(made)
     assert {*made.stats.means()} == {
         *("loss/d", "loss/g", "score/real", "score/fake", "grad/d", "grad/g", "r1/d")
     }
     made = trainer(train__d_update="separate")
-    made.step(Reals())
+    step(made)
     means = made.stats.means()
     assert {"score/real", "score/fake", "grad/d"} < {*means}
     assert means["loss/d"] == pytest.approx(means["loss/d_real"] + means["loss/d_fake"])
@@ -287,8 +299,8 @@ def slope_of(net):
 
 def test_slopes_reach_the_images_as_they_were_before_the_views():
     made = trainer(penalties=[{"kind": "r1", "weight": 3.0}], train__d_lr=0.0)
-    made.recipe = made.recipe.model_copy(update={"views": (Double(),)})
-    made.step(Reals())
+    made.parts.views = {"views.double": Double(kind="double")}
+    step(made)
     assert made.stats.means()["r1/d"] == pytest.approx(3 / 2 * 4 * slope_of(made.d.net), rel=1e-5)
 
 
@@ -296,7 +308,7 @@ def test_a_lazy_penalty_is_paid_now_and_then_and_times_as_many():
     made = trainer(penalties=[{"kind": "r2", "weight": 1.0, "every": 3}], train__d_lr=0.0)
     paid = []
     for _ in range(6):
-        made.step(Reals())
+        step(made)
         paid.append(made.stats.means().get("r2/d"))
     once = pytest.approx(3 * slope_of(made.d.net) / 2, rel=1e-5)
     assert paid == [once, None, None, once, None, None]
@@ -304,7 +316,7 @@ def test_a_lazy_penalty_is_paid_now_and_then_and_times_as_many():
 
 def test_with_separate_updates_each_penalty_is_paid_where_its_images_are():
     made = trainer(penalties=[{"kind": "r1"}, {"kind": "r2"}], train__d_update="separate", train__d_lr=0.0)
-    made.step(Reals())
+    step(made)
     noted, once = made.stats.means(), pytest.approx(slope_of(made.d.net) / 2, rel=1e-5)
     assert (noted["r1/d"], noted["r2/d"]) == (once, once)
 
@@ -315,17 +327,17 @@ def test_rates_follow_their_ramps(side, monkeypatch):
     optimiser, rates = getattr(made, side).optimiser, []
     monkeypatch.setattr(optimiser, "step", lambda lr, beta1, beta2: rates.append(lr))
     for _ in range(4):
-        made.step(Reals())
+        step(made)
     assert rates == pytest.approx([0.5, 0.3, 0.1, 0.1])
 
 
 def test_rewires_come_before_and_after_each_update():
     made = trainer(rewires={"discriminator": [{"kind": "clip_weights", "limit": 0.001}]}, train__d_lr=0.5)
-    made.step(Reals())
+    step(made)
     assert all(weight.abs().max() <= 0.001 for weight in made.d.net.parameters())
     still = trainer(rewires={"discriminator": [{"kind": "clip_gradients", "norm": 0.0}]})
     before = weights(still.d.net)
-    still.step(Reals())
+    step(still)
     assert not moved(before, still.d.net)
 
 
@@ -334,7 +346,7 @@ def test_equal_seeds_make_equal_trainings():
     for _ in range(2):
         made = trainer(views=[{"kind": "diffaugment"}])
         for _ in range(2):
-            made.step(Reals())
+            step(made)
         nets.append([*weights(made.generator), *weights(made.d.net), *weights(made.average)])
     assert all(torch.equal(first, second) for first, second in zip(*nets, strict=True))
 
@@ -371,11 +383,11 @@ BROKEN = {
 @pytest.mark.parametrize(("break_it", "pixel", "named"), BROKEN.values(), ids=BROKEN)
 def test_a_number_that_is_not_finite_stops_the_step_before_it_reaches_a_weight(break_it, pixel, named):
     made = trainer(penalties=[{"kind": "r1"}])
-    made.step(Reals())
+    step(made)
     break_it(made)
     before = copy.deepcopy([made.generator.state_dict(), made.d.net.state_dict(), made.average.state_dict()])
     with pytest.raises(NumericsError) as caught:
-        made.step(Reals(pixel))
+        step(made, Reals(pixel))
     assert named in str(caught.value)
     assert "step 2, after 4 images" in str(caught.value)
     after = [made.generator.state_dict(), made.d.net.state_dict(), made.average.state_dict()]

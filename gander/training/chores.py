@@ -1,0 +1,123 @@
+"""What is done between steps, each at its own interval: log, sheets of samples, scores, checkpoints."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from gander.chance import rank
+from gander.files import append_row
+from gander.schedule import crossed
+
+if TYPE_CHECKING:
+    from gander.training.session import Session
+
+
+class Chore:
+    """Something to do every so many images, after a step, and at the end of each stage.
+
+    A chore never changes the training: what it draws, it draws from streams of its own.
+    """
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+
+    def due(self, session: Session, before: int, now: int) -> bool:
+        """Say whether the step that led from `before` to `now` images calls for it."""
+        return session.stage_over or crossed(self.every, before, now)
+
+    def __call__(self, session: Session) -> None:
+        """Do it."""
+        raise NotImplementedError
+
+
+class Log(Chore):
+    """Append the means since the last row to the log, and check on a waiting guard."""
+
+    def __init__(self, every: int) -> None:
+        super().__init__(every)
+        self._images, self._trained = 0, 0.0
+
+    def begin(self, session: Session) -> None:
+        """Count speed from here on."""
+        self._images, self._trained = session.images_done, 0.0
+
+    def __call__(self, session: Session) -> None:
+        session.trainer.guard.settle()
+        images, trained = session.images_done - self._images, session.seconds_trained - self._trained
+        self._images, self._trained = session.images_done, session.seconds_trained
+        row: dict[str, Any] = session.where()
+        if len(session.stages) > 1:
+            row["class"] = session.images.classes[session.stage]
+        noted = session.trainer.stats.means()
+        noted |= {name: value.item() for name, value in session.trainer.parts.numbers().items()}
+        row |= {name: float(f"{mean:.7g}") for name, mean in noted.items()}
+        row["speed/images_per_second"] = round(images / max(trained, 1e-9), 1)
+        if rank() == 0:
+            append_row(session.run.log_file, row)
+        session.log_rows += 1
+        session.tell("logged", row)
+
+
+class Samples(Chore):
+    """Draw the sheet of the fixed latents."""
+
+    def due(self, session: Session, before: int, now: int) -> bool:
+        return session.finished or crossed(self.every, before, now)
+
+    def __call__(self, session: Session) -> None:
+        if rank() == 0:
+            session.draw_samples()
+
+
+class Scores(Chore):
+    """Score the whole generator; of one GAN a class it is whole at the end only."""
+
+    def due(self, session: Session, before: int, now: int) -> bool:
+        if rank() != 0 or (len(session.stages) > 1 and not session.finished):
+            return False
+        return session.scorer.due(before, now, session.finished, session.where()["seconds"])
+
+    def __call__(self, session: Session) -> None:
+        session.trainer.guard.settle()
+        row = session.scorer.score(session.sampler(), session.where())
+        append_row(session.run.metrics_file, row)
+        session.tell("scored", row, session.scorer.is_best(session.images_done))
+
+
+class NextStage(Chore):
+    """Keep the averaged generator of a class and begin with the next."""
+
+    def due(self, session: Session, before: int, now: int) -> bool:
+        return session.stage_over and not session.finished
+
+    def __call__(self, session: Session) -> None:
+        session.begin_next_stage()
+
+
+class Save(Chore):
+    """Write a checkpoint and the generator's file; also at the best score so far."""
+
+    def due(self, session: Session, before: int, now: int) -> bool:
+        scored_now = bool(session.scorer.scored) and session.scorer.scored[-1]["images"] == now
+        return super().due(session, before, now) or (scored_now and session.scorer.is_best(now))
+
+    def __call__(self, session: Session) -> None:
+        session.save()
+
+
+class Heartbeat(Chore):
+    """Say now and then that the run is alive, so that a reader need not guess."""
+
+    SECONDS = 10.0
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self._said_at = time.monotonic()
+
+    def due(self, session: Session, before: int, now: int) -> bool:
+        return rank() == 0 and time.monotonic() - self._said_at >= self.SECONDS
+
+    def __call__(self, session: Session) -> None:
+        self._said_at = time.monotonic()
+        session.run.write_state("running", images=session.images_done, images_total=session.images_total)
