@@ -95,7 +95,10 @@ class _Block(nn.Module):
 
 
 class _Resample(nn.Module):
-    """Double or halve the size with the [1, 2, 1] filter, and change the width where it changes."""
+    """Double or halve the size with the filter [1, 3, 3, 1], and change the width where it changes.
+
+    Halving is the transpose of doubling, divided by 4: both leave the middle of the image where it is.
+    """
 
     def __init__(self, inputs: int, outputs: int, up: bool) -> None:
         super().__init__()
@@ -108,8 +111,9 @@ class _Resample(nn.Module):
         if self.up:
             maps = maps if self.conv is None else self.conv(maps)
             return F.interpolate(maps, scale_factor=2, mode="bilinear")
-        # Two averages of two are this filter, and cheap to differentiate twice; one by groups is not.
-        maps = F.avg_pool2d(F.avg_pool2d(F.pad(maps, (1, 1, 1, 1), mode="replicate"), 2, 1), 2)
+        # Three averages of two are this filter, and cheap to differentiate twice; one by groups is not.
+        maps = F.avg_pool2d(F.pad(maps, (1, 1, 1, 1), mode="replicate"), 2, 1)
+        maps = F.avg_pool2d(F.avg_pool2d(maps, 2, 1), 2)
         return maps if self.conv is None else self.conv(maps)
 
 
