@@ -123,12 +123,10 @@ def _contents(folder: Path) -> dict[str, bytes] | str:
 
 
 def _has_its_sizes(folder: Path) -> bool:
-    """Tell whether all files are there, as long as the manifest says; what is in them is not looked at."""
     try:
         manifest = json.loads((folder / _MANIFEST).read_bytes())
-        return all(
-            (folder / name).stat().st_size == manifest[name]["bytes"] for name in (_TENSORS, _PROGRESS)
-        )
+        sizes = {name: (folder / name).stat().st_size for name in (_TENSORS, _PROGRESS)}
+        return all(manifest[name]["bytes"] == size for name, size in sizes.items())
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -157,13 +155,12 @@ def _folder(run: Run, images: int) -> Path:
 
 
 def _prune(run: Run, keep: int, best: Path | None) -> None:
-    """Drop what is older than the `keep` newest; one that lacks a file, or a part of it, is not counted."""
     good = 0
     for folder in reversed(run.saved()):
         if good >= keep:
             if folder != best:
                 shutil.rmtree(folder, ignore_errors=True)
-        elif _has_its_sizes(folder):  # hashing them all at each save would read `keep` times what is written
+        elif _has_its_sizes(folder):  # to hash them would read `keep` times what a save writes
             good += 1
 
 

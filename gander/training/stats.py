@@ -53,7 +53,6 @@ class Stats:
         return {name: torch.tensor(sums, dtype=torch.float64) for name, sums in self._sums.items()}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take over what `state` gave."""
         self._rows.clear()
         # A run of before there were deviations has saved no sum of squares.
         self._sums = {name: [*sums.tolist(), 0.0][:3] for name, sums in state.items()}
