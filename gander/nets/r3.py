@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gander.errors import RecipeError
-from gander.nets.blocks import Generator, Head, ImageShape, Look
+from gander.nets.blocks import Generator, Head, ImageShape, Look, one_hot
 from gander.nets.grouped import GroupedConv2d
 from gander.schedule import Settings
 
@@ -131,8 +131,8 @@ class _R3Generator(Generator):
     def __init__(self, net: R3Generator, image: ImageShape, latent_dim: int, smallest: int) -> None:
         super().__init__(latent_dim, image.num_classes if net.labels != "ignored" else 0)
         self.embedding = nn.Linear(self.num_classes, net.embedding, bias=False) if self.num_classes else None
-        told = latent_dim + (net.embedding if self.num_classes else 0)
-        self.weights = nn.Linear(told, net.widths[0], bias=False)
+        inputs = latent_dim + (net.embedding if self.num_classes else 0)
+        self.weights = nn.Linear(inputs, net.widths[0], bias=False)
         self.basis = nn.Parameter(torch.randn(net.widths[0], smallest, smallest))
         self.stages = nn.Sequential(*_stages(net, net.widths, up=True))
         self.last = nn.Conv2d(net.widths[-1], image.channels, 1, bias=False)
@@ -141,9 +141,8 @@ class _R3Generator(Generator):
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         if self.embedding is not None:
-            assert labels is not None
-            plain = F.one_hot(labels, self.num_classes).to(latents.dtype)
-            latents = torch.cat([latents, self.embedding(plain)], 1)
+            named = self.embedding(one_hot(labels, self.num_classes, latents))
+            latents = torch.cat([latents, named], 1)
         maps = self.weights(latents)[:, :, None, None] * self.basis
         return self.last(self.stages(maps))
 
