@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+import copy
+from collections import defaultdict
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 import torch
 from pydantic import Field
@@ -10,11 +12,18 @@ from torch import Tensor, nn
 
 from gander.schedule import Settings
 
+_Net = TypeVar("_Net", bound=nn.Module)
+_Pair = tuple[list[Tensor], list[Tensor]]
+
 
 class Average(Settings):
     """A technique that keeps a second copy of the generator."""
 
     weights: ClassVar[str] = "averaged weights"
+
+    def start(self, net: _Net) -> _Net:
+        """Give what is to be sampled from: a copy of the net that learns nothing, or the net itself."""
+        return copy.deepcopy(net).requires_grad_(False)
 
     def keep(self, images: int, shown: int) -> float:
         """Give the share of the old average that stays after an update that showed `shown` images."""
@@ -22,25 +31,19 @@ class Average(Settings):
 
     def update(self, average: nn.Module, net: nn.Module, images: int, shown: int) -> None:
         """Move the average towards the net's weights and running statistics; copy all other state."""
-        keep = self.keep(images, shown)
-        averaged, copied = _split(average, net)
-        with torch.no_grad():
-            old, new = [pair[0] for pair in averaged], [pair[1] for pair in averaged]
-            torch._foreach_lerp_(old, new, 1 - keep)
-            for ours, theirs in copied:
-                ours.copy_(theirs)
-
-
-def _split(
-    average: nn.Module, net: nn.Module
-) -> tuple[list[tuple[Tensor, Tensor]], list[tuple[Tensor, Tensor]]]:
-    averaged: list[tuple[Tensor, Tensor]] = [*zip(average.parameters(), net.parameters(), strict=True)]
-    copied: list[tuple[Tensor, Tensor]] = []
-    for (name, ours), theirs in zip(average.named_buffers(), net.buffers(), strict=True):
-        # Averaged weights want averaged statistics; a spectral norm's vectors only make sense as they are.
-        running = name.endswith(("running_mean", "running_var"))
-        (averaged if running else copied).append((ours, theirs))
-    return averaged, copied
+        if average is net:
+            return
+        averaged: _Pair = [*average.parameters()], [*net.parameters()]
+        copied: defaultdict[torch.dtype, _Pair] = defaultdict(lambda: ([], []))
+        for (name, ours), theirs in zip(average.named_buffers(), net.buffers(), strict=True):
+            # Averaged weights want averaged statistics; a spectral norm's vectors mean nothing averaged.
+            old, new = averaged if name.endswith(("running_mean", "running_var")) else copied[ours.dtype]
+            old.append(ours)
+            new.append(theirs)
+        with torch.no_grad():  # one kernel a list on an accelerator, where a list is of one type
+            torch._foreach_lerp_(*averaged, 1 - self.keep(images, shown))
+            for pair in copied.values():
+                torch._foreach_copy_(*pair)
 
 
 class Ema(Average):
@@ -57,7 +60,6 @@ class Ema(Average):
     ramp: float = Field(default=0.05, gt=0, le=1)
 
     def keep(self, images: int, shown: int) -> float:
-        """Give 2 ** -(shown / half-life)."""
         half_life = min(self.half_life, self.ramp * (images + shown))
         return 0.5 ** (shown / half_life) if half_life > 0 else 0.0
 
@@ -68,8 +70,10 @@ class Latest(Average):
     kind: Literal["latest"] = "latest"
     weights: ClassVar[str] = "latest weights"
 
+    def start(self, net: _Net) -> _Net:
+        return net
+
     def keep(self, images: int, shown: int) -> float:
-        """Keep nothing of the old."""
         return 0.0
 
 

@@ -11,7 +11,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gander.chance import world_size
+from gander.chance import rank, world_size
 from gander.techniques.slots import Logits
 
 Activation = Literal["relu", "leaky_relu", "elu", "silu", "tanh", "sigmoid", "linear"]
@@ -71,13 +71,11 @@ class BatchNorm(nn.BatchNorm2d):
         super().__init__(channels, momentum=1 - momentum, affine=affine)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Normalise (N, C, H, W)."""
         if not self.training or world_size() == 1:
             return super().forward(maps)
+        wide = maps.float()
         count = maps.numel() // maps.shape[1] * world_size()
-        sums = torch.stack([maps.sum((0, 2, 3)), maps.square().sum((0, 2, 3))]) / count
-        mean, mean_square = _SumOfAll.apply(sums)  # type: ignore[no-untyped-call]
-        variance = mean_square - mean.square()
+        mean, variance = _moments_of_all(wide)
         with torch.no_grad():
             share = self.momentum or 0.0
             assert self.running_mean is not None
@@ -86,11 +84,19 @@ class BatchNorm(nn.BatchNorm2d):
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, share)
             self.running_var.lerp_(variance * count / (count - 1), share)
-        scale = torch.rsqrt(variance + self.eps)
-        shift = -mean * scale
-        if self.affine:
-            scale, shift = scale * self.weight, shift * self.weight + self.bias
-        return maps * scale[:, None, None] + shift[:, None, None]
+        gain = torch.rsqrt(variance + self.eps) * (self.weight if self.affine else 1)
+        normal = (wide - mean[:, None, None]) * gain[:, None, None]
+        return (normal + self.bias[:, None, None] if self.affine else normal).to(maps.dtype)
+
+
+def _moments_of_all(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Give mean and variance (C,) of maps (N, C, H, W) over all processes, after Chan et al. 1979."""
+    # A difference of sums of squares would lose a variance that is small beside the mean.
+    own = torch.stack(torch.var_mean(maps, (0, 2, 3), correction=0))
+    places = torch.arange(world_size(), device=maps.device)[:, None, None] == rank()
+    variances, means = _SumOfAll.apply(own * places).unbind(1)  # type: ignore[no-untyped-call]
+    mean = means.mean(0)
+    return mean, (variances + (means - mean).square()).mean(0)
 
 
 class _SumOfAll(torch.autograd.Function):
@@ -125,8 +131,9 @@ class ClassBatchNorm(nn.Module):
         return self.norm(maps) * gain + self.bias(condition)[:, :, None, None]
 
 
-def one_hot(labels: Tensor, num_classes: int, like: Tensor) -> Tensor:
+def one_hot(labels: Tensor | None, num_classes: int, like: Tensor) -> Tensor:
     """Give labels (N,) as rows (N, K) of the same kind of number as `like`."""
+    assert labels is not None
     return F.one_hot(labels, num_classes).to(like.dtype)
 
 
@@ -147,7 +154,6 @@ class Head(nn.Module):
             nn.init.normal_(self.embedding.weight, std=features**-0.5)
 
     def forward(self, features: Tensor, labels: Tensor | None) -> Logits:
-        """Judge (N, D)."""
         score = self.score(features).squeeze(1)
         if self.embedding is not None:
             score = score + (self.embedding(labels) * features).sum(1)

@@ -21,7 +21,6 @@ class GroupedConv2d(nn.Conv2d):
         super().__init__(channels, channels, kernel, padding=padding, groups=groups, bias=bias)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Filter (N, C, H, W)."""
         weight = self.weight
         if torch.is_autocast_enabled(maps.device.type):  # which does not reach into what is written below
             precision = torch.get_autocast_dtype(maps.device.type)

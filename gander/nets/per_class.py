@@ -1,4 +1,4 @@
-"""Ten generators, one a class, that act as one."""
+"""Generators, one a class, that act as one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ class PerClass(Generator):
         self.low, self.high = generators[0].low, generators[0].high
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Make (N, C, H, W) from latents (N, Z) and labels (N,)."""
         assert labels is not None
         images: Tensor | None = None
         for label in sorted({*labels.tolist()}):

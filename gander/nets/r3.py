@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gander.errors import RecipeError
-from gander.nets.blocks import Generator, Head, ImageShape
+from gander.nets.blocks import Generator, Head, ImageShape, one_hot
 from gander.nets.grouped import GroupedConv2d
 from gander.schedule import Settings
 from gander.techniques.slots import Logits
@@ -96,7 +96,10 @@ class _Block(nn.Module):
 
 
 class _Resample(nn.Module):
-    """Double or halve the size with the [1, 2, 1] filter, and change the width where it changes."""
+    """Double or halve the size with the filter [1, 3, 3, 1], and change the width where it changes.
+
+    Halving is the transpose of doubling, divided by 4: both leave the middle of the image where it is.
+    """
 
     def __init__(self, inputs: int, outputs: int, up: bool) -> None:
         super().__init__()
@@ -109,8 +112,9 @@ class _Resample(nn.Module):
         if self.up:
             maps = maps if self.conv is None else self.conv(maps)
             return F.interpolate(maps, scale_factor=2, mode="bilinear")
-        # Two averages of two are this filter, and cheap to differentiate twice; one by groups is not.
-        maps = F.avg_pool2d(F.avg_pool2d(F.pad(maps, (1, 1, 1, 1), mode="replicate"), 2, 1), 2)
+        # Three averages of two are this filter, and cheap to differentiate twice; one by groups is not.
+        maps = F.avg_pool2d(F.pad(maps, (1, 1, 1, 1), mode="replicate"), 2, 1)
+        maps = F.avg_pool2d(F.avg_pool2d(maps, 2, 1), 2)
         return maps if self.conv is None else self.conv(maps)
 
 
@@ -128,8 +132,8 @@ class _R3Generator(Generator):
     def __init__(self, net: R3Generator, image: ImageShape, latent_dim: int, smallest: int) -> None:
         super().__init__(latent_dim, image.num_classes if net.labels != "ignored" else 0)
         self.embedding = nn.Linear(self.num_classes, net.embedding, bias=False) if self.num_classes else None
-        told = latent_dim + (net.embedding if self.num_classes else 0)
-        self.weights = nn.Linear(told, net.widths[0], bias=False)
+        inputs = latent_dim + (net.embedding if self.num_classes else 0)
+        self.weights = nn.Linear(inputs, net.widths[0], bias=False)
         self.basis = nn.Parameter(torch.randn(net.widths[0], smallest, smallest))
         self.stages = nn.Sequential(*_stages(net, net.widths, up=True))
         self.last = nn.Conv2d(net.widths[-1], image.channels, 1, bias=False)
@@ -138,9 +142,8 @@ class _R3Generator(Generator):
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         if self.embedding is not None:
-            assert labels is not None
-            plain = F.one_hot(labels, self.num_classes).to(latents.dtype)
-            latents = torch.cat([latents, self.embedding(plain)], 1)
+            named = self.embedding(one_hot(labels, self.num_classes, latents))
+            latents = torch.cat([latents, named], 1)
         maps = self.weights(latents)[:, :, None, None] * self.basis
         return self.last(self.stages(maps))
 

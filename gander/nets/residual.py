@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gander.errors import RecipeError
-from gander.nets.blocks import BatchNorm, ClassBatchNorm, Generator, Head, ImageShape
+from gander.nets.blocks import BatchNorm, ClassBatchNorm, Generator, Head, ImageShape, one_hot
 from gander.schedule import Settings
 from gander.techniques.slots import Logits
 
@@ -54,7 +54,6 @@ class ResidualDiscriminator(Settings):
     labels: Literal["ignored", "head", "projected"] = "ignored"
 
     def build(self, image: ImageShape) -> nn.Module:
-        """Make the net for one shape of image."""
         _lowest(image.size, self.halvings, "discriminator", "halvings")
         return _ResidualDiscriminator(self, image)
 
@@ -103,14 +102,14 @@ class _ResidualGenerator(Generator):
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         first, *chunks = latents.chunk(self.slices, 1)
         named: list[Tensor] = []
-        if self.num_classes:
-            assert labels is not None
-            plain = F.one_hot(labels, self.num_classes).to(latents.dtype)
-            named = [plain if self.embedding is None else self.embedding(labels)]
+        if self.embedding is not None:
+            named = [self.embedding(labels)]
+        elif self.num_classes:
+            named = [one_hot(labels, self.num_classes, latents)]
         maps = self.unflatten(self.first(first))
         for place, block in enumerate(self.blocks):
-            told = named + chunks[place : place + 1]
-            maps = block(maps, (torch.cat(told, 1),) if told else ())
+            condition = named + chunks[place : place + 1]
+            maps = block(maps, (torch.cat(condition, 1),) if condition else ())
         return self.last(maps)
 
 

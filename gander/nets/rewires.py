@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations, parametrize
+from torch.nn.utils import parametrize
+from torch.nn.utils.parametrizations import _SpectralNorm
 
 from gander.errors import RecipeError
 from gander.schedule import Clock, NonNegative, Settings
@@ -54,7 +55,6 @@ class NormalInit(Rewire):
     std: float = Field(default=0.02, gt=0, le=10)
 
     def __call__(self, net: nn.Module) -> None:
-        """Fill the weights."""
         _initialise(net, lambda weight: nn.init.normal_(weight, std=self.std))
 
 
@@ -65,7 +65,6 @@ class UniformInit(Rewire):
     limit: float = Field(default=0.05, gt=0, le=10)
 
     def __call__(self, net: nn.Module) -> None:
-        """Fill the weights."""
         _initialise(net, lambda weight: nn.init.uniform_(weight, -self.limit, self.limit))
 
 
@@ -78,7 +77,6 @@ class GlorotInit(Rewire):
     kind: Literal["glorot_init"] = "glorot_init"
 
     def __call__(self, net: nn.Module) -> None:
-        """Fill the weights."""
         _initialise(net, nn.init.xavier_uniform_)
 
 
@@ -92,12 +90,11 @@ class OrthogonalInit(Rewire):
     gain: float = Field(default=1.0, gt=0, le=10)
 
     def __call__(self, net: nn.Module) -> None:
-        """Fill the weights."""
         _initialise(net, lambda weight: nn.init.orthogonal_(weight, self.gain))
 
 
 class SpectralNorm(Rewire):
-    """Divide every weight matrix by its largest singular value, estimated by one power iteration a look.
+    """Divide every weight matrix by its largest singular value, estimated by one power iteration an update.
 
     Source: Miyato et al. 2018, section 2.
     """
@@ -105,9 +102,16 @@ class SpectralNorm(Rewire):
     kind: Literal["spectral_norm"] = "spectral_norm"
 
     def __call__(self, net: nn.Module) -> None:
-        """Parametrise every weight."""
         for layer in weighted_layers(net):
-            parametrizations.spectral_norm(layer)
+            side = 1 if isinstance(layer, nn.ConvTranspose2d) else 0  # of the outputs
+            norm = _Float32SpectralNorm(layer.weight, dim=side)  # type: ignore[arg-type]
+            parametrize.register_parametrization(layer, "weight", norm)
+
+
+class _Float32SpectralNorm(_SpectralNorm):
+    def forward(self, weight: Tensor) -> Tensor:
+        with torch.autocast(weight.device.type, enabled=False):  # on CUDA it rounds matrix times vector
+            return super().forward(weight)
 
 
 class ClipGradients(Rewire):
@@ -120,7 +124,6 @@ class ClipGradients(Rewire):
     norm: NonNegative = 1.0
 
     def before_step(self, net: nn.Module, clock: Clock) -> None:
-        """Scale the gradients down where they are longer."""
         nn.utils.clip_grad_norm_(net.parameters(), clock.now(self.norm), foreach=True)
 
 
@@ -135,7 +138,6 @@ class ClipWeights(Rewire):
     limit: NonNegative = 0.01
 
     def after_step(self, net: nn.Module, clock: Clock) -> None:
-        """Clamp the weights."""
         limit = clock.now(self.limit)
         with torch.no_grad():
             for weight in net.parameters():

@@ -211,7 +211,6 @@ class StackDiscriminator(Stack):
     labels: Literal["ignored", "head", "projected"] = "ignored"
 
     def build(self, image: ImageShape) -> nn.Module:
-        """Make the net for one shape of image."""
         shape: Shape = (image.channels, image.size, image.size)
         front, shape = _build(self, self.front, shape, "discriminator.front")
         layers, shape = _build(self, self.layers, shape, "discriminator.layers")
@@ -229,7 +228,6 @@ class _Made(Generator):
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         if self.num_classes:
-            assert labels is not None
             latents = torch.cat([latents, one_hot(labels, self.num_classes, latents)], 1)
         return self.layers(latents)
 

@@ -33,7 +33,7 @@ def restore_trainer(trainer: Trainer, tensors: Mapping[str, Tensor], images: int
     if left:
         raise CheckpointError(f"checkpoint: holds {left[0]}, which this recipe has no place for")
     stats = {name.removeprefix("stats."): t for name, t in tensors.items() if name.startswith("stats.")}
-    trainer.stats.restore({name: tensor.to(trainer.machine.device) for name, tensor in stats.items()})
+    trainer.stats.restore(stats)
     trainer.go_on_from(images, steps)
 
 
@@ -67,7 +67,11 @@ def _take(trainer: Trainer, tensors: Mapping[str, Tensor]) -> tuple[list[str], l
 
 
 def _modules(trainer: Trainer) -> dict[str, nn.Module]:
-    averages = {f"average{f'-{n + 1}' if n else ''}": net for n, net in enumerate(trainer.averages)}
+    averages = {  # the latest weights are no average, but the net itself
+        f"average{f'-{n + 1}' if n else ''}": net
+        for n, net in enumerate(trainer.averages)
+        if net is not trainer.generator
+    }
     return {"g": trainer.g.net, "d": trainer.d.net, **averages, **trainer.parts.modules()}
 
 

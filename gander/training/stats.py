@@ -7,30 +7,52 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+_ROWS = 1024  # kept at most before the device is waited for, however rarely a run logs
+
 
 class Stats:
-    """Sums and counts by name since the last row."""
+    """What was noted since the last row of the log, by name; sums are made on the CPU, in float64."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
+        self._rows: list[tuple[Sequence[str], Tensor]] = []
+        self._sums: dict[str, list[float]] = {}  # the sum, the count, the sum of squares
 
     def add(self, names: Sequence[str], values: Tensor) -> None:
-        """Count one value (K,) under each name."""
-        counted = torch.stack([values.detach().double(), torch.ones_like(values, dtype=torch.float64)], 1)
-        for name, pair in zip(names, counted, strict=True):
-            held = self._sums.get(name)
-            self._sums[name] = pair if held is None else held + pair
+        """Note one value (K,) under each name; the device is not waited for."""
+        self._rows.append((names, values.detach()))
+        if len(self._rows) >= _ROWS:
+            self._sum()
+
+    def _sum(self) -> None:
+        if not self._rows:
+            return
+        numbers = iter(torch.cat([values for _, values in self._rows]).tolist())
+        for name, value in ((name, next(numbers)) for names, _ in self._rows for name in names):
+            total, count, squares = self._sums.get(name, (0.0, 0.0, 0.0))
+            self._sums[name] = [total + value, count + 1, squares + value * value]
+        self._rows.clear()
 
     def means(self) -> dict[str, float]:
         """Give the mean under each name and forget all."""
-        means = {name: (pair[0] / pair[1]).item() for name, pair in self._sums.items()}
+        self._sum()
+        means = {name: total / count for name, (total, count, _) in self._sums.items()}
         self._sums.clear()
         return means
 
+    def deviations(self) -> dict[str, float]:
+        """Give the standard deviation under each name, of the values as a population; forget nothing."""
+        self._sum()
+        return {
+            name: max(squares / count - (total / count) ** 2, 0.0) ** 0.5
+            for name, (total, count, squares) in self._sums.items()
+        }
+
     def state(self) -> dict[str, Tensor]:
-        """Give the sums and counts, (2,) each."""
-        return dict(self._sums)
+        """Give sum, count and sum of squares by name, (3,) each, float64 on the CPU."""
+        self._sum()
+        return {name: torch.tensor(sums, dtype=torch.float64) for name, sums in self._sums.items()}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take over sums and counts."""
-        self._sums = {name: pair.clone() for name, pair in state.items()}
+        self._rows.clear()
+        # A run of before there were deviations has saved no sum of squares.
+        self._sums = {name: [*sums.tolist(), 0.0][:3] for name, sums in state.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -55,7 +54,7 @@ class Trainer:
         self.d = Learner("d", d, recipe.rewires.discriminator, machine)
         self.nets = nn.ModuleDict({"g": g, "d": d})  # to name a weight of either
         self.generator: Generator = g
-        self.averages = [copy.deepcopy(g).requires_grad_(False) for _ in recipe.averages]
+        self.averages: list[Generator] = [average.start(g) for average in recipe.averages]
         self.parts = Parts(recipe, machine.device)
         machine.prepare()
         self._compiled_g, self._compiled_d = machine.compile(g), machine.compile(d)

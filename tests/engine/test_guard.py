@@ -62,5 +62,51 @@ def test_an_accelerator_is_not_waited_for_but_its_first_bad_update_is_told():
         guard.settle()
 
 
-def test_a_quiet_guard_settles():
-    Guard().settle()
+def watched(*rows):
+    """A guard of an accelerator that saw an update of each of these numbers by name, two a step."""
+    guard = Guard(waits=False)
+    for place, row in enumerate(rows):
+        guard.watch([*row], torch.tensor([*row.values()]), Clock(64 * (place // 2), place // 2), net())
+    return guard
+
+
+FINE_D, FINE_G, LAZY_D = {"loss/d": 1.0, "grad/d": 2.0}, {"loss/g": 3.0}, {"loss/d": 1.0, "r1/d": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (
+            (LAZY_D, FINE_G, FINE_D, {"loss/g": float("nan")}, LAZY_D),
+            "step 2, after 64 images: loss/g is not finite (loss/g = nan)",
+        ),
+        (
+            (
+                LAZY_D,
+                FINE_G,
+                FINE_D,
+                FINE_G,
+                {"loss/d": 1.0, "grad/d": float("inf")},
+                LAZY_D | {"r1/d": float("nan")},
+            ),
+            "step 3, after 128 images: grad/d is not finite (loss/d = 1, grad/d = inf)",
+        ),
+    ],
+)
+def test_whichever_numbers_an_update_has_the_first_bad_one_is_named_with_its_own(rows, told):
+    with pytest.raises(NumericsError) as caught:
+        watched(*rows).settle()
+    assert str(caught.value) == told
+
+
+def test_what_was_settled_is_not_judged_again():
+    guard = watched(FINE_D, {"loss/g": float("nan")})
+    with pytest.raises(NumericsError):
+        guard.settle()
+    guard.settle()
+    watched().settle()
+
+
+def test_a_guard_that_is_never_settled_keeps_a_bounded_number_of_rows():
+    with pytest.raises(NumericsError, match=r"^step 3, "):
+        watched(*[FINE_D] * 4, {"loss/d": float("nan")}, *[FINE_D] * 2000)

@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gander.nets.average import Ema, Latest
 from gander.nets.blocks import BatchNorm
@@ -69,6 +70,42 @@ def test_weights_and_running_statistics_are_averaged_and_all_else_is_copied(pair
     for name in averaged:
         halfway = (before[name] + new.state_dict()[name]) / 2
         torch.testing.assert_close(old.state_dict()[name], halfway)
+
+
+def test_the_latest_weights_are_the_net_itself_and_cost_no_copy(pair):
+    _, net = pair
+    assert Latest().start(net) is net
+    before = copy.deepcopy(net.state_dict())
+    Latest().update(net, net, 64, 64)
+    assert all(torch.equal(before[name], now) for name, now in net.state_dict().items())
+
+
+def test_an_average_starts_as_a_copy_that_does_not_learn(pair):
+    net, _ = pair
+    average = Ema().start(net)
+    assert all(torch.equal(net.state_dict()[name], now) for name, now in average.state_dict().items())
+    assert not any(weight.requires_grad for weight in average.parameters())
+    assert all(weight.requires_grad for weight in net.parameters())
+
+
+def test_an_update_takes_as_many_kernels_for_a_deep_net_as_for_a_shallow_one():
+    def kernels(depth):
+        old, new = (nn.Sequential(*(net() for _ in range(depth))) for _ in range(2))
+        with Calls() as calls:
+            Ema().update(old, new, 64, 64)
+        return calls.count
+
+    assert kernels(5) == kernels(1) <= 3
+
+
+class Calls(TorchDispatchMode):
+    """Counts the operators that are called."""
+
+    count = 0
+
+    def __torch_dispatch__(self, called, types, args=(), kwargs=None):
+        self.count += 1
+        return called(*args, **(kwargs or {}))
 
 
 def test_latest_equals_the_net(pair):

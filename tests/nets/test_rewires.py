@@ -1,5 +1,6 @@
 """Rewires: what weights are afterwards."""
 
+import copy
 import math
 
 import pytest
@@ -36,11 +37,27 @@ def test_spectral_norm_makes_the_largest_singular_value_one(name):
     layer = LAYERS[name]()
     net = nn.Sequential(layer)
     SpectralNorm()(net)
-    for _ in range(300):  # one power iteration a look
+    for _ in range(300):  # one power iteration each time
         weight = layer.weight.detach()
     # The matrix maps all inputs at a place to the outputs: a transposed convolution keeps these second.
     matrix = weight.transpose(0, 1) if name == "transposed" else weight
     assert float(torch.linalg.matrix_norm(matrix.flatten(1), 2)) == pytest.approx(1, rel=2e-3)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_spectral_norm_stays_float32_where_the_net_runs_in_bf16(name, monkeypatch):
+    layer, lowered, product = LAYERS[name](), [], torch.mv
+    SpectralNorm()(nn.Sequential(layer))
+    exact = copy.deepcopy(layer)
+    # A CPU leaves this product alone under autocast and CUDA does not: what is asked is whether it could.
+    monkeypatch.setattr(
+        torch, "mv", lambda *given: lowered.append(torch.is_autocast_enabled("cpu")) or product(*given)
+    )
+    with torch.autocast("cpu", torch.bfloat16):
+        weight = layer.weight
+    assert lowered == [False] * 3
+    assert torch.equal(weight, exact.weight)
+    assert {*layer.state_dict()} >= {f"parametrizations.weight.{n}" for n in ("original", "0._u", "0._v")}
 
 
 def filled(rewire):

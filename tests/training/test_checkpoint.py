@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import pathlib
 import re
 import resource
 import shutil
@@ -149,6 +150,20 @@ def test_a_damaged_one_does_not_count_as_kept(run):
     save(run, 4)
     assert good(run) == [4, 3]
     assert len([*run.checkpoints.iterdir()]) == 2
+
+
+def test_a_save_reads_no_weights_that_are_kept(run, monkeypatch):
+    read, read_bytes = set(), pathlib.Path.read_bytes
+
+    def reading(path):
+        data = read_bytes(path)
+        read.add(path.name)
+        return data
+
+    monkeypatch.setattr(pathlib.Path, "read_bytes", reading)
+    save(run, 3)
+    assert read <= {"manifest.json"}
+    assert good(run) == [3, 2]
 
 
 def test_a_damaged_one_is_replaced_when_its_moment_comes_again(run):
