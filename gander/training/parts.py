@@ -13,7 +13,6 @@ from gander.recipe.schema import Recipe
 from gander.schedule import Clock
 from gander.techniques.slots import Kind, Penalty, Scene, Side, Technique
 
-
 PenaltyPart = tuple[Penalty, Callable[[Scene], Tensor | None]]
 
 

@@ -66,7 +66,7 @@ def test_every_latent_matters(settings, labels):
 @pytest.mark.parametrize("settings", DISCRIMINATORS.values(), ids=DISCRIMINATORS)
 def test_a_discriminator_gives_a_score_an_image_and_uses_labels_as_it_is_told(settings, labels):
     net, images = discriminator(settings, labels), torch.randn(1, 3, 16, 16).expand(2, -1, -1, -1)
-    scores, classes = net(images, torch.tensor([0, 3]))
+    scores, classes, _ = net(images, torch.tensor([0, 3]))
     same, other = scores.tolist()
     assert (abs(same - other) > 1e-4) == (labels == "projected")
     assert (classes is not None) == (labels == "head")
