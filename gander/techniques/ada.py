@@ -20,8 +20,8 @@ class Ada(View):
 
     Each change (mirror, quarter turn, shift, scale, turn, stretch; brightness, contrast, hue, saturation)
     happens with probability p. Every `every` looks of D, p moves up where the mean sign of D(real) is above
-    `target` and down where it is below, by a rate that takes `speed` images from 0 to 1; it stays below `most`,
-    beyond which augmentations would show in generated images. p is logged as `ada/p`.
+    `target` and down where it is below, by a rate that takes `speed` images from 0 to 1; it stays below
+    `most`, beyond which augmentations would show in generated images. p is logged as `ada/p`.
 
     Hurts when: data are plenty: it then stays near 0 and only costs time.
     Source: Karras et al. 2020 (ADA), sections 2.2 and 3.1, appendix B. Images are resampled bilinearly, where

@@ -1,7 +1,7 @@
 """Thirty steps of four recipes, beside what they were: a refactoring that moves numbers is seen here.
 
-After a change that is meant to move them, `python -m tests.golden.test_trajectories --record` writes them anew,
-and the reason goes under "Numbers" in CHANGELOG.md.
+After a change that is meant to move them, `python -m tests.golden.test_trajectories --record` writes them
+anew, and the reason goes under "Numbers" in CHANGELOG.md.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def trajectory(name: str) -> dict[str, list[float]]:
     from gander import load_recipe, train
 
     edits = (
-        f"train.batch={BATCH} evaluate.every=0 samples.columns=2 every.samples=0 every.save=0 engine.device=cpu"
-        " engine.precision=float32 engine.threads=1 engine.memory=channels_last engine.compiled=off"
+        f"train.batch={BATCH} evaluate.every=0 samples.columns=2 every.samples=0 every.save=0"
+        " engine.device=cpu engine.precision=float32 engine.threads=1 engine.memory=channels_last engine.compiled=off"
         " train.images={}"
     )
     shown = load_recipe(name, edits.format(STEPS).split()).shown_per_step
