@@ -14,6 +14,7 @@ from gander.cli.progress import say
 from gander.cli.tables import make_table, print_table
 from gander.errors import DataError, GanderError, UsageError, did_you_mean
 from gander.files import check_folder, check_free
+from gander.patch import show_patch
 from gander.recipe.shipped import parse_recipe, recipe_names, recipe_text
 from gander.run import Run, find_run, in_use, list_runs, runs_root
 
@@ -103,8 +104,15 @@ def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def recipes_verb(name: str | None, as_json: bool) -> None:
-    """List the shipped recipes, or print one."""
+def recipes_verb(name: str | None, other: str | None, as_json: bool) -> None:
+    """List the shipped recipes, print one, or print the patch that makes another of it."""
+    if name is not None and other is not None:
+        from gander.recipe.read import load_recipe
+
+        patch = load_recipe(name).diff(load_recipe(other))
+        lines = [show_patch({path: value}) for path, value in patch.items()]
+        say(json.dumps(patch) if as_json else "\n".join(lines or [f"{name} and {other} are the same"]))
+        return
     if name is not None:
         text = recipe_text(name)
         say(json.dumps({"name": name, "recipe": parse_recipe(text, name)}) if as_json else text.rstrip())
@@ -149,9 +157,11 @@ def data_verb(source: str | None, size: int | None, split: str, as_json: bool) -
 
 def explain_verb(name: str | None) -> None:
     """Print a technique's description and settings, or list all techniques by slot."""
-    from gander.recipe.catalogue import setting_names, techniques
+    from gander.recipe.catalogue import setting_names
+    from gander.recipe.read import nameable
 
-    slots = techniques()
+    plugin, _, kind = (name or "").rpartition(".")  # `my_module.edges` is a kind of a user's own module
+    slots, name = nameable(plugin), name and kind
     if name is None:
         for slot, kinds in slots.items():
             say(f"{slot}: {', '.join(kinds)}")

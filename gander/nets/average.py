@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from gander.schedule import Settings
+from gander.registry import Technique
 
 
-class Average(Settings):
+class Average(Technique):
     """A technique that keeps a second copy of the generator."""
 
+    slot: ClassVar[str] = "average"
     weights: ClassVar[str] = "averaged weights"
 
     def keep(self, images: int, shown: int) -> float:
@@ -71,6 +72,3 @@ class Latest(Average):
     def keep(self, images: int, shown: int) -> float:
         """Keep nothing of the old."""
         return 0.0
-
-
-AnyAverage = Annotated[Ema | Latest, Field(discriminator="kind")]

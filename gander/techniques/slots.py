@@ -10,7 +10,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from gander.schedule import Clock, Settings
+from gander.registry import Technique
+from gander.schedule import Clock
 
 Side = Literal["d", "g"]
 
@@ -36,9 +37,10 @@ class Scene:
     fake_classes: Tensor | None = None
 
 
-class Latents(Settings):
+class Latents(Technique):
     """Where latents come from, in training and sampling alike."""
 
+    slot: ClassVar[str] = "latents"
     dim: int = Field(default=128, ge=1, le=4096)
 
     def __call__(self, n: int, rng: torch.Generator) -> Tensor:
@@ -46,20 +48,23 @@ class Latents(Settings):
         raise NotImplementedError
 
 
-class View(Settings):
+class View(Technique):
     """How the discriminator gets to see images, real and fake alike, in both updates."""
+
+    slot: ClassVar[str] = "views"
 
     def __call__(self, images: Tensor, clock: Clock) -> Tensor:
         """Change (N, C, H, W), differentiably."""
         raise NotImplementedError
 
 
-class Objective(Settings):
+class Objective(Technique):
     """The game's loss, one number an image.
 
     `relative` objectives compare a real score with a fake one, also in G's update.
     """
 
+    slot: ClassVar[str] = "objective"
     relative: ClassVar[bool] = False
 
     def d(self, real: Tensor, fake: Tensor, clock: Clock) -> Tensor:
@@ -87,14 +92,14 @@ class Separable(Objective):
         return self.real(real, clock) + self.fake(fake, clock)
 
 
-class Penalty(Settings):
+class Penalty(Technique):
     """A term beside the objective, for D's update, G's, or both.
 
     `slopes` tells that it differentiates by the images, `looks` which scores it needs. With `every` above 1
     it is paid on every so many steps only, times as many (lazy regularisation, Karras et al. 2020).
     """
 
-    kind: str
+    slot: ClassVar[str] = "penalties"
     sides: ClassVar[tuple[Side, ...]] = ("d",)
     looks: ClassVar[tuple[Literal["real", "fake"], ...]] = ("real", "fake")
     slopes: ClassVar[bool] = False

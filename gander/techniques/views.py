@@ -96,5 +96,4 @@ def _cutout(images: Tensor) -> Tensor:
     return images.masked_fill(hole, 0)
 
 
-AnyView = Annotated[InstanceNoise | DiffAugment, Field(discriminator="kind")]
-Views = Annotated[tuple[AnyView, ...], Field(strict=False, max_length=8)]
+Views = Annotated[tuple[View, ...], Field(strict=False, max_length=8)]

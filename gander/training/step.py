@@ -19,7 +19,7 @@ from gander.engine.distributed import average_gradients, same_everywhere
 from gander.engine.guard import Guard
 from gander.engine.machine import Machine
 from gander.nets.blocks import Generator, ImageShape, Look
-from gander.nets.rewires import AnyRewire
+from gander.nets.rewires import Rewire
 from gander.recipe.schema import Recipe
 from gander.schedule import Clock
 from gander.techniques.slots import Penalty, Scene, Separable, Side
@@ -31,7 +31,7 @@ _Net = TypeVar("_Net", bound=nn.Module)
 class Player:
     """One net with its optimiser and what is done around each of its updates."""
 
-    def __init__(self, side: Side, net: nn.Module, rewires: tuple[AnyRewire, ...], recipe: Recipe) -> None:
+    def __init__(self, side: Side, net: nn.Module, rewires: tuple[Rewire, ...], recipe: Recipe) -> None:
         self.side = side
         self.net = net
         self.rewires = rewires
