@@ -15,7 +15,7 @@ from gander.cli.tables import make_table, print_table
 from gander.errors import DataError, GanderError, UsageError, did_you_mean
 from gander.files import check_folder, check_free
 from gander.patch import show_patch
-from gander.recipe.shipped import parse_recipe, recipe_names, recipe_text
+from gander.recipe.shipped import recipe_names, recipe_text, recipe_tree
 from gander.run import Run, find_run, in_use, list_runs, runs_root
 
 
@@ -75,7 +75,7 @@ def runs_verb(as_json: bool) -> None:
 def _summary(run: Run) -> dict[str, Any]:
     try:
         history, env = run.history(), run.env()
-        recipe = parse_recipe(recipe_text(str(run.recipe_file)), str(run.recipe_file))
+        recipe = recipe_tree(str(run.recipe_file))
     except GanderError as error:  # one damaged run must not hide the others
         nothing = dict.fromkeys(("title", "data", "began"), "")
         return {
@@ -114,12 +114,14 @@ def recipes_verb(name: str | None, other: str | None, as_json: bool) -> None:
         say(json.dumps(patch) if as_json else "\n".join(lines or [f"{name} and {other} are the same"]))
         return
     if name is not None:
-        text = recipe_text(name)
-        say(json.dumps({"name": name, "recipe": parse_recipe(text, name)}) if as_json else text.rstrip())
+        told = (
+            json.dumps({"name": name, "recipe": recipe_tree(name)}) if as_json else recipe_text(name).rstrip()
+        )
+        say(told)
         if not as_json and sys.stdout.isatty():  # a copy by > FILE stays a recipe
             say(f"\n# next    gander train {name}, or copy it: gander recipes {name} > mine.toml")
         return
-    titles = {known: parse_recipe(recipe_text(known), known).get("title", "") for known in recipe_names()}
+    titles = {known: recipe_tree(known).get("title", "") for known in recipe_names()}
     if as_json:
         say(json.dumps(titles))
         return

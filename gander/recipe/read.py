@@ -12,7 +12,7 @@ from gander.recipe.merge import edit, merge
 from gander.recipe.plugins import import_plugins
 from gander.recipe.schema import Recipe
 from gander.recipe.schema import build_recipe as build_recipe  # as runs and tests know it
-from gander.recipe.shipped import parse_recipe, recipe_names, recipe_text
+from gander.recipe.shipped import recipe_names, recipe_tree
 from gander.registry import Technique, techniques
 
 # So that a patch can add to a list that the recipe does not mention.
@@ -28,15 +28,23 @@ def load_recipe(name: str, patch: Mapping[str, Any] | Sequence[str] = ()) -> Rec
     Raises: RecipeError, one line a problem.
     """
     edits, tree = as_patch(patch), _extended(name, ())
-    folder = Path(name).parent
-    # A run may be a stranger's: what lies in it is data, and never code.
-    own = name.endswith(".toml") and not (folder / "env.json").exists()
+    folder = Path(name).parent if name.endswith(".toml") else None
+    if folder and (folder / "env.json").exists():
+        folder = None  # a run may be a stranger's: what lies in it is data, and never code
     try:
-        return build_recipe(edit(merge(_EMPTY, tree), edits), folder if own else None)
+        return build_recipe(edit(merge(_EMPTY, tree), edits), folder)
     except RecipeError as error:
         lines = [f"{_shown(name)}: {problem}" for problem in error.problems]
         shipped = name if name in recipe_names() else "quickstart"
         raise RecipeError(*lines, hint=error.hint or f"gander recipes {shipped}") from None
+
+
+def stored_recipe(path: Path) -> Recipe:
+    """Read the recipe that a run stores; its plugins are looked for anywhere but in the run.
+
+    Raises: RecipeError, one line a problem.
+    """
+    return build_recipe(recipe_tree(str(path)))
 
 
 def nameable(plugin: str = "") -> Mapping[str, Mapping[str, type[Technique]]]:
@@ -49,7 +57,7 @@ def _extended(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
     if name in seen:
         circle = " -> ".join(Path(each).name for each in (*seen, name))
         raise RecipeError(f"{_shown(name)}: extends itself: {shorten(circle, 200)}")
-    tree = parse_recipe(recipe_text(name), _shown(name))
+    tree = recipe_tree(name)
     base = tree.pop("extends", None)
     if base is None:
         return tree

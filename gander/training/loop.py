@@ -16,9 +16,8 @@ from gander.engine.distributed import agree, any_of_all, first_then_others, proc
 from gander.engine.machine import CHOICES, choose_machine, wants_cuda
 from gander.errors import DataError, Interrupted, RecipeError
 from gander.files import storage_error
-from gander.recipe.read import build_recipe
+from gander.recipe.read import stored_recipe
 from gander.recipe.schema import Recipe
-from gander.recipe.shipped import parse_recipe, recipe_text
 from gander.recipe.write import recipe_toml
 from gander.run import RESUME, Run, create_run, writing
 from gander.training.session import Session, image_shape
@@ -101,7 +100,7 @@ def resume(run: Run, watcher: Watcher | None = None) -> Run:
 
     Raises: CheckpointError where no checkpoint is usable, DataError where the data changed; else as `train`.
     """
-    recipe = build_recipe(parse_recipe(recipe_text(str(run.recipe_file)), str(run.recipe_file)))
+    recipe = stored_recipe(run.recipe_file)
     with process_group(wants_cuda(recipe.engine)):
         env = run.env()
         alike = env["processes"] == world_size()

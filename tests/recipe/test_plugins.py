@@ -14,6 +14,8 @@ from gander.recipe.write import recipe_toml
 from gander.registry import subkinds, techniques
 from gander.techniques.slots import Penalty
 
+pytestmark = pytest.mark.usefixtures("as_before")
+
 EDGES = """
 from typing import Literal
 from gander.techniques.slots import Penalty
@@ -22,18 +24,6 @@ class Edges(Penalty):
     kind: Literal["{kind}"] = "{kind}"
     sharpness: float = 1.0
 """
-
-
-@pytest.fixture(autouse=True)
-def as_before():
-    """Forget what a test defined and where it looked."""
-    kinds, path, modules = dict(techniques()["penalties"]), [*sys.path], {*sys.modules}
-    yield
-    techniques()["penalties"].clear()
-    techniques()["penalties"].update(kinds)
-    sys.path[:] = path
-    for name in {*sys.modules} - modules:
-        del sys.modules[name]
 
 
 @pytest.fixture

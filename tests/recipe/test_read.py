@@ -1,6 +1,8 @@
 """Reading recipes: extending, patching, and what is told where that fails."""
 
+import re
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -216,6 +218,14 @@ def test_the_difference_of_any_two_recipes_makes_one_of_the_other():
             assert one.patched(patch) == other
             assert one.patched(shlex.split(show_patch(patch))) == other
             assert bool(patch) == (one != other)
+
+
+def test_the_python_lines_of_the_page_on_recipes_hold():
+    page = Path(__file__).resolve().parents[2] / "docs" / "recipes.md"
+    (lines,) = re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    names = {}
+    exec(lines, names)
+    assert {"penalties.+r1.every": 1, "penalties.+r1.weight": 0.1}.items() <= names["patch"].items()
 
 
 def test_a_difference_says_no_more_than_what_differs():
