@@ -103,7 +103,7 @@ class Run:
         """The weights of a further average, from 2."""
         return self.path / f"average-{number}.safetensors"
 
-    def write_state(self, state: str, **more: Any) -> None:
+    def write_state(self, state: str, more: Mapping[str, Any]) -> None:
         """Say what the run is doing: running, finished, stopped or failed; and the time, as its heartbeat."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         told = {"state": state, "at": now, "pid": os.getpid(), "host": platform.node(), **more}

@@ -13,9 +13,8 @@ from gander.data.progress import progress
 from gander.errors import DataError, UsageError
 from gander.generate.load import Sampler
 from gander.generate.stream import natural_labels
-from gander.recipe.read import build_recipe
+from gander.recipe.read import stored_recipe
 from gander.recipe.schema import Recipe
-from gander.recipe.shipped import parse_recipe, recipe_text
 from gander.run import Run
 from gander.scores.evaluation import Subject
 from gander.scores.schooling import Labelled
@@ -120,8 +119,7 @@ class DataSource:
 
 def read_recipe(run: Run) -> Recipe:
     """Read the recipe of a run."""
-    file = str(run.recipe_file)
-    return build_recipe(parse_recipe(recipe_text(file), file))
+    return stored_recipe(run.recipe_file)
 
 
 def real_images(run: Run) -> Images:

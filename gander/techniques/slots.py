@@ -10,7 +10,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from gander.schedule import Clock, Settings
+from gander.registry import Technique
+from gander.schedule import Clock
 
 Side = Literal["d", "g"]
 Kind = Literal["real", "fake"]
@@ -81,14 +82,12 @@ class Scene:
             yield "fake", self.fake
 
 
-class Technique(Settings):
-    """What fits a slot: frozen settings, which start a part of one training.
+class Part(Technique):
+    """A technique of a training step: frozen settings, which start a part of one training.
 
     A part without memory is the settings themselves. One with memory is an nn.Module: its state is saved
     and resumed by name, `observe` hears every look, and the scalars that `numbers()` names are logged.
     """
-
-    kind: str
 
     def start(self, device: torch.device) -> Any:
         """Give what the step calls with the slot's signature."""
@@ -98,9 +97,10 @@ class Technique(Settings):
         """Hear of a look of D, after its update."""
 
 
-class Latents(Technique):
+class Latents(Part):
     """Where latents come from, in training and sampling alike; sampling calls the settings themselves."""
 
+    slot: ClassVar[str] = "latents"
     dim: int = Field(default=128, ge=1, le=4096)
 
     def __call__(self, n: int, rng: torch.Generator) -> Tensor:
@@ -108,20 +108,23 @@ class Latents(Technique):
         raise NotImplementedError
 
 
-class View(Technique):
+class View(Part):
     """How the discriminator gets to see images, real and fake alike, in both updates."""
+
+    slot: ClassVar[str] = "views"
 
     def __call__(self, images: Tensor, clock: Clock) -> Tensor:
         """Change (N, C, H, W), differentiably."""
         raise NotImplementedError
 
 
-class Objective(Technique):
+class Objective(Part):
     """The game's loss, one number for each score.
 
     `relative` objectives compare a real score with a fake one, also in G's update.
     """
 
+    slot: ClassVar[str] = "objective"
     relative: ClassVar[bool] = False
 
     def d(self, real: Tensor, fake: Tensor, clock: Clock) -> Tensor:
@@ -148,13 +151,14 @@ class Separable(Objective):
         return self.real(real, clock) + self.fake(fake, clock)
 
 
-class Penalty(Technique):
+class Penalty(Part):
     """A term beside the objective, for D's update, G's, or both.
 
     `slopes` says that it differentiates by the images, `needs` which images a look must hold. With `every`
     above 1 it counts on every so many steps only, times as many (lazy regularisation, Karras et al. 2020).
     """
 
+    slot: ClassVar[str] = "penalties"
     sides: ClassVar[tuple[Side, ...]] = ("d",)
     needs: ClassVar[tuple[Kind, ...]] = ("real", "fake")
     slopes: ClassVar[bool] = False

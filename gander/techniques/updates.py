@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
-from pydantic import Field
-
-from gander.techniques.slots import Kind, Technique
+from gander.techniques.slots import Kind, Part
 
 
 class Game(Protocol):
@@ -22,13 +20,14 @@ class Game(Protocol):
         """Let both learn from one look at the same fakes."""
 
 
-class Updates(Technique):
+class Updates(Part):
     """The order of D's and G's moves.
 
     `parts` are the images of each of D's updates, all within one batch; with `together` the two nets cannot
     be moved one after the other.
     """
 
+    slot: ClassVar[str] = "updates"
     parts: ClassVar[tuple[tuple[Kind, ...], ...]] = (("real", "fake"),)
     together: ClassVar[bool] = False
 
@@ -70,6 +69,3 @@ class Shared(Updates):
 
     def turn(self, game: Game, d_steps: int) -> None:
         game.step_both()
-
-
-AnyUpdates = Annotated[Joint | Separate | Shared, Field(discriminator="kind")]

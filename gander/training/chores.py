@@ -120,4 +120,4 @@ class Heartbeat(Chore):
 
     def __call__(self, session: Session) -> None:
         self._said_at = time.monotonic()
-        session.run.write_state("running", images=session.images_done, images_total=session.images_total)
+        session.record("running")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gander.recipe.schema import Recipe
 from gander.schedule import Clock
-from gander.techniques.slots import Kind, Penalty, Scene, Side, Technique
+from gander.techniques.slots import Kind, Part, Penalty, Scene, Side
 
 PenaltyPart = tuple[Penalty, Callable[[Scene], Tensor | None]]
 
@@ -34,7 +34,7 @@ class Parts:
         ]
         self.kinds_for_g: tuple[Kind, ...] = ("real", "fake") if recipe.objective.relative else ("fake",)
 
-    def _start(self, name: str, technique: Technique, device: torch.device) -> Any:
+    def _start(self, name: str, technique: Part, device: torch.device) -> Any:
         part = technique.start(device)
         self._named[name] = part
         return part

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -106,6 +106,12 @@ class Session:
         for watcher in self.watchers:
             if getattr(watcher, event)(*told) is True:
                 self.asked_to_stop = True
+
+    def record(self, state: str, more: Mapping[str, Any] | None = None) -> None:
+        """Write into `state.json` what the run is doing."""
+        if rank() == 0:
+            how_far = {"images": self.images_done, "images_total": self.images_total}
+            self.run.write_state(state, how_far | dict(more or {}))
 
     def where(self) -> dict[str, Any]:
         """Say how far the run is: images, steps, seconds."""

@@ -32,8 +32,7 @@ def restore_trainer(trainer: Trainer, tensors: Mapping[str, Tensor], images: int
         raise CheckpointError(f"checkpoint: {missing[0]}")
     if left:
         raise CheckpointError(f"checkpoint: holds {left[0]}, which this recipe has no place for")
-    stats = {name.removeprefix("stats."): t for name, t in tensors.items() if name.startswith("stats.")}
-    trainer.stats.restore(stats)
+    _restore_stats(trainer, tensors)
     trainer.go_on_from(images, steps)
 
 
@@ -43,8 +42,15 @@ def adopt(trainer: Trainer, tensors: Mapping[str, Tensor], images: int, steps: i
     Returns: what was not taken, in words: new weights begin as they were drawn.
     """
     missing, left = _take(trainer, tensors)
+    if not missing and not left:
+        _restore_stats(trainer, tensors)
     trainer.go_on_from(images, steps)
     return missing + [f"{name} has no place in this recipe" for name in left]
+
+
+def _restore_stats(trainer: Trainer, tensors: Mapping[str, Tensor]) -> None:
+    stats = {name.removeprefix("stats."): t for name, t in tensors.items() if name.startswith("stats.")}
+    trainer.stats.restore(stats)
 
 
 def _take(trainer: Trainer, tensors: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:

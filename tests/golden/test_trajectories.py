@@ -35,8 +35,8 @@ def trajectory(name: str) -> dict[str, list[float]]:
 
     edits = (
         f"train.batch={BATCH} evaluate.every=0 samples.columns=2 every.samples=0 every.save=0"
-        " engine.device=cpu engine.precision=float32 engine.threads=1 engine.memory=channels_last engine.compiled=off"
-        " train.images={}"
+        " engine.device=cpu engine.precision=float32 engine.threads=1 engine.memory=channels_last"
+        " engine.compiled=off train.images={}"
     )
     shown = load_recipe(name, edits.format(STEPS).split()).shown_per_step
     recipe = load_recipe(name, [*edits.format(STEPS * shown).split(), f"every.log={shown}"])
