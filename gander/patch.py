@@ -7,16 +7,22 @@ import json
 import re
 import shlex
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from gander.errors import RecipeError, shorten, show
+from gander.errors import RecipeError, did_you_mean, shorten, show
 
 Patch = dict[str, Any]
-"""Dotted path -> plain value (TOML types), applied in order."""
+"""Dotted path -> plain value (TOML types), applied in order.
+
+In a list of techniques, `penalties.+r1.weight` is of the r1 that is there, or of one added at the end.
+`penalties.+r1` and `penalties.-r1` are edits without a value, here None: let there be one, let there be none.
+`data.-size` takes a setting back to its default.
+"""
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+")
-_PATH = re.compile(rf"{_KEY.pattern}(\.{_KEY.pattern})*")
+_PATH = re.compile(rf"\+?{_KEY.pattern}(\.\+?{_KEY.pattern})*")
+_BARE = re.compile(rf"({_PATH.pattern}\.)?[+-][^.]+")  # what may stand without a value
 
 
 def parse_patch(edits: Iterable[str]) -> Patch:
@@ -29,14 +35,19 @@ def parse_patch(edits: Iterable[str]) -> Patch:
     for edit in edits:
         path, equals, text = edit.partition("=")
         path = path.strip()
-        if not equals or not _PATH.fullmatch(path):
+        if not _PATH.fullmatch(path) or not (equals or _BARE.fullmatch(path)):
             problems.append(f"{show(edit)} is not an edit; write path=value, for example train.batch=64")
         else:
             patch.pop(path, None)  # an edit said again counts where it is said last
-            patch[path] = parse_value(text.strip())
+            patch[path] = parse_value(text.strip()) if equals else None
     if problems:
         raise RecipeError(*problems)
     return patch
+
+
+def as_patch(edits: Mapping[str, Any] | Iterable[str]) -> Patch:
+    """Read a patch given as `{"train.batch": 32}`, or as texts: `["train.batch=32"]`."""
+    return dict(edits) if isinstance(edits, Mapping) else parse_patch(edits)
 
 
 def parse_value(text: str) -> Any:
@@ -55,17 +66,14 @@ def apply_patch(tree: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, 
 
     Raises: RecipeError where a path leads through a value that has no parts, or names no entry of a list.
     """
-    try:
-        patched: dict[str, Any] = copy.deepcopy(dict(tree))
-        patch = copy.deepcopy(dict(patch))
-    except RecursionError:
-        raise RecipeError("the recipe is nested too deep") from None
+    patched = dict(tree)
     problems = []
     for path, value in patch.items():
         try:
             _set(patched, path.split("."), value)
         except LookupError as error:
-            problems.append(f"{shorten(path)} = {show(value)}: {error.args[0]}")
+            said = path if value is None else f"{path} = {show(value)}"
+            problems.append(f"{shorten(said, 120)}: {error.args[0]}")
     if problems:
         raise RecipeError(*problems)
     return patched
@@ -73,34 +81,98 @@ def apply_patch(tree: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, 
 
 def _set(tree: dict[str, Any], keys: list[str], value: Any) -> None:
     here: Any = tree
-    for depth, key in enumerate(keys):
-        last = depth == len(keys) - 1
-        slot: Any = _place(here, key, ".".join(keys[:depth])) if isinstance(here, list) else key
-        if not isinstance(here, dict | list):
-            raise LookupError(f"{shorten('.'.join(keys[:depth]))} is {show(here)}, which has no parts")
-        if last:
-            here[slot] = value
-        elif isinstance(here, dict):
-            if isinstance(here.get(slot), str):  # `data = "cifar10"` stands for `data.source`
-                here[slot] = {"source" if slot == "data" else "kind": here[slot]}
-            here = here.setdefault(slot, {})
-        else:
-            here = here[slot]
+    for depth in range(len(keys) - 1):
+        key = _find(here, keys, depth, value)
+        inner = (
+            here[key]
+            if isinstance(here, list)
+            else here.get(key, [] if keys[depth + 1].startswith("+") else {})
+        )
+        if isinstance(inner, str):  # `data = "cifar10"` stands for `data.source`
+            inner = {"source" if key == "data" else "kind": inner}
+        here[key] = copy.copy(inner)  # the caller's own stays as it is
+        here = here[key]
+    key, last = _find(here, keys, len(keys) - 1, value), keys[-1]
+    if value is None and last.startswith("-"):
+        del here[key]
+    elif not last.startswith("+"):
+        here[key] = value
+    elif value is not None:
+        raise LookupError(f"give its settings one by one, as in {'.'.join(keys)}.weight=1")
 
 
-def _place(entries: list[Any], key: str, path: str) -> int:
-    if key.isdigit() and int(key) < len(entries):
+def _find(here: Any, keys: list[str], depth: int, value: Any) -> Any:
+    """Give the key or the place that a step of a path names; `+kind` makes one where there is none."""
+    where, key = shorten(".".join(keys[:depth])) or "the recipe", keys[depth]
+    name = key[1:] if key.startswith("+") or (value is None and key.startswith("-")) else key
+    if isinstance(here, dict):
+        if name != key and name not in here:
+            raise LookupError(f"{where} has no {show(name)}{did_you_mean(name, here)}")
+        return name
+    if not isinstance(here, list):
+        raise LookupError(f"{where} is {show(here)}, which has no parts")
+    if key.isdecimal() and int(key) < len(here):
         return int(key)
-    kinds = [entry.get("kind") if isinstance(entry, dict) else None for entry in entries]
-    if key in kinds:
-        return kinds.index(key)
-    named = ", ".join(kind for kind in kinds if isinstance(kind, str)) or "nothing"
-    raise LookupError(f"{shorten(path)} has no entry {show(key)}; it holds: {shorten(named, 100)}")
+    kinds = [entry.get("kind") if isinstance(entry, dict) else entry for entry in here]
+    if key.startswith("+") and name not in kinds:
+        here.append({"kind": name})
+        return len(kinds)
+    if name in kinds:
+        return kinds.index(name)
+    named = [kind for kind in kinds if isinstance(kind, str)]
+    says = f"{where} has no entry {show(name)}; it holds: {shorten(', '.join(named) or 'nothing', 100)}"
+    if key.isdecimal():
+        raise LookupError(says)
+    added = {".".join([*keys[:depth], f"+{key}", *keys[depth + 1 :]]): value}
+    typed = f"; to add one, type {shorten(show_patch(added), 100)}" if keys[depth + 1 :] else ""
+    raise LookupError(f"{says}{did_you_mean(name, named)}{typed}")
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Patch:
+    """Give the edits that make `new` of `old`, both with all their settings."""
+    return dict(_differences(old, new, ""))
+
+
+def _differences(old: Any, new: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if old == new:
+        return
+    parts, wanted = _parts(old), _parts(new)
+    kept = [name for name in parts if name in wanted]
+    if isinstance(new, list):  # what is added comes behind, and places are not shifted
+        by_place = any(name.isdecimal() for name in (*parts, *wanted))
+        fits = [*parts] == [*wanted] if by_place else kept == [*wanted][: len(kept)]
+    else:
+        fits = isinstance(new, dict) and parts.get("kind") == wanted.get("kind")
+    if not fits or type(old) is not type(new) or (old and not parts) or (new and not wanted):
+        yield path.removesuffix("."), new
+        return
+    yield from ((f"{path}-{name}", None) for name in parts if name not in wanted)
+    for name, value in wanted.items():
+        if name in parts:
+            yield from _differences(parts[name], value, f"{path}{name}.")
+        elif isinstance(new, dict):
+            yield f"{path}{name}", value
+        else:
+            settings = {f"{path}+{name}.{key}": value[key] for key in value if key != "kind"}
+            yield from (settings or {f"{path}+{name}": None}).items()
+
+
+def _parts(value: Any) -> dict[str, Any]:
+    """Name the parts of a table, or of a list of tables: by kind, or by place where a kind stands twice."""
+    if isinstance(value, dict):
+        return value
+    if not isinstance(value, list) or not all(isinstance(entry, dict) and "kind" in entry for entry in value):
+        return {}
+    by_kind = {entry["kind"]: entry for entry in value}
+    return by_kind if len(by_kind) == len(value) else {str(place): entry for place, entry in enumerate(value)}
 
 
 def show_patch(patch: Mapping[str, Any]) -> str:
     """Write a patch as it is typed in a shell, so that what is read back is equal."""
-    return " ".join(shlex.quote(f"{path}={_text(value)}") for path, value in patch.items())
+    return " ".join(
+        shlex.quote(path if value is None and _BARE.fullmatch(path) else f"{path}={_text(value)}")
+        for path, value in patch.items()
+    )
 
 
 def _text(value: Any) -> str:

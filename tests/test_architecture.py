@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ROWS = (
     "errors",
     "patch schedule history",
+    "registry",
     "files",
     "run",
     "chance pictures",
@@ -38,7 +39,18 @@ ROWS = (
     "cli",
 )
 ROW = {part: row for row, parts in enumerate(ROWS) for part in parts.split()}
-TORCH_FREE = {"errors", "patch", "schedule", "history", "files", "run", "report", "doctor", "dash"}
+TORCH_FREE = {
+    "errors",
+    "patch",
+    "schedule",
+    "history",
+    "registry",
+    "files",
+    "run",
+    "report",
+    "doctor",
+    "dash",
+}
 TORCH = re.compile(r"(torch|torchvision|safetensors\.torch)(\.|$)")
 
 PACKAGE_LINES, FILE_LINES, FUNCTION_LINES, PARAMETERS = 13_000, 400, 60, 8

@@ -89,7 +89,10 @@ def test_a_patch_changes_what_its_path_names_in_a_copy(path, value, changed):
 @pytest.mark.parametrize(
     ("path", "says"),
     [
-        ("penalties.lecam.weight", 'penalties has no entry "lecam"; it holds: r1, r2'),
+        (
+            "penalties.lecam.weight",
+            'penalties has no entry "lecam"; it holds: r1, r2; to add one, type penalties.+lecam.weight=3',
+        ),
         ("penalties.2.weight", 'penalties has no entry "2"; it holds: r1, r2'),
         ("seed.value", "seed is 1, which has no parts"),
         ("train.batch.size", "train.batch is 64, which has no parts"),
@@ -101,7 +104,56 @@ def test_a_path_that_leads_nowhere_is_told_with_what_there_is(path, says):
     assert caught.value.problems == (f"{path} = 3: {says}",)
 
 
-KEYS = st.from_regex(r"[A-Za-z0-9_-]{1,8}", fullmatch=True)
+R1, R2 = TREE["penalties"]
+
+
+@pytest.mark.parametrize(
+    ("edits", "penalties"),
+    [
+        (["penalties.+lecam"], [R1, R2, {"kind": "lecam"}]),
+        (
+            ["penalties.+lecam.weight=1", "penalties.+lecam.every=4"],
+            [R1, R2, {"kind": "lecam", "weight": 1, "every": 4}],
+        ),
+        (["penalties.+r2.weight=1"], [R1, {"kind": "r2", "weight": 1}]),  # it is there: edited, not doubled
+        (["penalties.-r1"], [R2]),
+        (["penalties.-r1", "penalties.-r2"], []),
+        (["penalties.-r1", "penalties.+r1.weight=3"], [R2, {"kind": "r1", "weight": 3}]),
+    ],
+)
+def test_a_patch_adds_to_lists_and_takes_away(edits, penalties):
+    before = copy.deepcopy(TREE)
+    assert apply_patch(TREE, parse_patch(edits)) == TREE | {"penalties": penalties}
+    assert before == TREE
+
+
+def test_a_setting_taken_away_goes_back_to_its_default():
+    assert apply_patch(TREE, parse_patch(["train.-batch"])) == TREE | {"train": {}}
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        ("penalties.-r3", 'penalties has no entry "r3"; it holds: r1, r2'),
+        ("train.-bacth", 'train has no "bacth"; did you mean "batch"?'),
+        ("train.+momentum", 'train has no "momentum"'),
+        ("penalties.+lecam=5", "give its settings one by one, as in penalties.+lecam.weight=1"),
+    ],
+)
+def test_what_cannot_be_added_or_taken_away_is_told(edit, says):
+    with pytest.raises(RecipeError) as caught:
+        apply_patch(TREE, parse_patch([edit]))
+    (problem,) = caught.value.problems
+    assert problem.removesuffix(says) in (f"{edit}: ", f"{edit.replace('=', ' = ')}: ")
+
+
+@pytest.mark.parametrize("text", ["penalties.r1", "penalties.+", "+penalties.+r1.weight", "penalties.++r1"])
+def test_only_what_is_added_or_taken_away_stands_without_a_value(text):
+    with pytest.raises(RecipeError, match="is not an edit"):
+        parse_patch([text])
+
+
+KEYS = st.from_regex(r"\+?[A-Za-z0-9_-]{1,8}", fullmatch=True)
 VALUES = st.recursive(
     st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -111,6 +163,8 @@ VALUES = st.recursive(
 
 @settings(max_examples=100, derandomize=True)
 @given(st.dictionaries(st.lists(KEYS, min_size=1, max_size=3).map(".".join), VALUES, max_size=3))
+@example({"penalties.+r1": None, "penalties.-r2": None, "rewires.generator.+spectral_norm": None})
+@example({"penalties.+r1.weight": 1, "-r1": 5, "a.-b": "", "a.+b": "None"})
 @example({"penalties": [{"kind": "r1", "weight": {"from": 1e-05, "to": 0.0}}], "train.per_class": True})
 @example({"title": "it's 5 o'clock", "data.path": "64", "a": "true", "b": " padded", "c": "\x7f\n\t\\"})
 def test_a_patch_is_shown_as_it_is_typed_in_a_shell(patch):

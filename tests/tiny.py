@@ -77,6 +77,7 @@ FLAVOURS: dict[str, dict[str, Any]] = {
         "train.d_update": "separate",
         "train.images": STEPS * BATCH // 2,
         "generator.labels": "concatenated",
+        "discriminator.labels": "projected",
         "objective": {
             "kind": "flip",
             "share": 0.3,

@@ -14,7 +14,8 @@ from gander.cli.progress import say
 from gander.cli.tables import make_table, print_table
 from gander.errors import DataError, GanderError, UsageError, did_you_mean
 from gander.files import check_folder, check_free
-from gander.recipe.shipped import parse_recipe, recipe_names, recipe_text
+from gander.patch import show_patch
+from gander.recipe.shipped import recipe_names, recipe_text, recipe_tree
 from gander.run import Run, find_run, in_use, list_runs, runs_root
 
 
@@ -74,7 +75,7 @@ def runs_verb(as_json: bool) -> None:
 def _summary(run: Run) -> dict[str, Any]:
     try:
         history, env = run.history(), run.env()
-        recipe = parse_recipe(recipe_text(str(run.recipe_file)), str(run.recipe_file))
+        recipe = recipe_tree(str(run.recipe_file))
     except GanderError as error:  # one damaged run must not hide the others
         nothing = dict.fromkeys(("title", "data", "began"), "")
         return {
@@ -103,15 +104,24 @@ def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def recipes_verb(name: str | None, as_json: bool) -> None:
-    """List the shipped recipes, or print one."""
+def recipes_verb(name: str | None, other: str | None, as_json: bool) -> None:
+    """List the shipped recipes, print one, or print the patch that makes another of it."""
+    if name is not None and other is not None:
+        from gander.recipe.read import load_recipe
+
+        patch = load_recipe(name).diff(load_recipe(other))
+        lines = [show_patch({path: value}) for path, value in patch.items()]
+        say(json.dumps(patch) if as_json else "\n".join(lines or [f"{name} and {other} are the same"]))
+        return
     if name is not None:
-        text = recipe_text(name)
-        say(json.dumps({"name": name, "recipe": parse_recipe(text, name)}) if as_json else text.rstrip())
+        told = (
+            json.dumps({"name": name, "recipe": recipe_tree(name)}) if as_json else recipe_text(name).rstrip()
+        )
+        say(told)
         if not as_json and sys.stdout.isatty():  # a copy by > FILE stays a recipe
             say(f"\n# next    gander train {name}, or copy it: gander recipes {name} > mine.toml")
         return
-    titles = {known: parse_recipe(recipe_text(known), known).get("title", "") for known in recipe_names()}
+    titles = {known: recipe_tree(known).get("title", "") for known in recipe_names()}
     if as_json:
         say(json.dumps(titles))
         return
@@ -149,9 +159,11 @@ def data_verb(source: str | None, size: int | None, split: str, as_json: bool) -
 
 def explain_verb(name: str | None) -> None:
     """Print a technique's description and settings, or list all techniques by slot."""
-    from gander.recipe.catalogue import setting_names, techniques
+    from gander.recipe.catalogue import setting_names
+    from gander.recipe.read import nameable
 
-    slots = techniques()
+    plugin, _, kind = (name or "").rpartition(".")  # `my_module.edges` is a kind of a user's own module
+    slots, name = nameable(plugin), name and kind
     if name is None:
         for slot, kinds in slots.items():
             say(f"{slot}: {', '.join(kinds)}")

@@ -94,12 +94,13 @@ def runs(json: Annotated[bool, _JSON] = False) -> None:
 @app.command()
 def recipes(
     name: Annotated[str | None, typer.Argument(help="Show this one, as it can be copied.")] = None,
+    other: Annotated[str | None, typer.Argument(help="Show the edits that make this of NAME.")] = None,
     json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """List the shipped recipes, or show one."""
+    """List the shipped recipes, show one, or show how two differ; both may be .toml files."""
     from gander.cli.looking import recipes_verb
 
-    recipes_verb(name, json)
+    recipes_verb(name, other, json)
 
 
 @app.command()

@@ -17,7 +17,7 @@ from gander.generate.stream import Indices, Stream
 from gander.generate.writers import About
 from gander.pictures.sheet import contact_sheet, save_png
 from gander.pictures.template import render
-from gander.recipe.shipped import parse_recipe, recipe_text
+from gander.recipe.shipped import recipe_tree
 from gander.run import Run
 
 SHEET = 100
@@ -29,7 +29,7 @@ _COLUMNS = 10
 def run_facts(run: Run) -> dict[str, Any]:
     """Say where a generator comes from."""
     env = run.env()
-    recipe = parse_recipe(recipe_text(str(run.recipe_file)), str(run.recipe_file))
+    recipe = recipe_tree(str(run.recipe_file))
     data = env["data"]
     return {
         "run": run.name,

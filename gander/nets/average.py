@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from typing import Annotated, ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from gander.schedule import Settings
+from gander.registry import Registered
 
 _Net = TypeVar("_Net", bound=nn.Module)
 _Pair = tuple[list[Tensor], list[Tensor]]
 
 
-class Average(Settings):
+class Average(Registered):
     """A technique that keeps a second copy of the generator."""
 
+    slot: ClassVar[str] = "average"
     weights: ClassVar[str] = "averaged weights"
 
     def start(self, net: _Net) -> _Net:
@@ -75,6 +76,3 @@ class Latest(Average):
 
     def keep(self, images: int, shown: int) -> float:
         return 0.0
-
-
-AnyAverage = Annotated[Ema | Latest, Field(discriminator="kind")]

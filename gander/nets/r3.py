@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from gander.errors import RecipeError
 from gander.nets.blocks import Generator, Head, ImageShape, one_hot
+from gander.nets.designs import DiscriminatorDesign, GeneratorDesign
 from gander.nets.grouped import GroupedConv2d
 from gander.schedule import Settings
 from gander.techniques.slots import Logits
@@ -44,7 +45,7 @@ class R3(Settings):
         return smallest
 
 
-class R3Generator(R3):
+class R3Generator(R3, GeneratorDesign):
     """A learned basis at the smallest size, weighted by the latents, then residual stages; no tanh.
 
     Source: Huang et al. 2024 (R3GAN), section 4.
@@ -57,7 +58,7 @@ class R3Generator(R3):
         return _R3Generator(self, image, latent_dim, self.stages(image, "generator"))
 
 
-class R3Discriminator(R3):
+class R3Discriminator(R3, DiscriminatorDesign):
     """The generator's mirror image, ending in one number, or in a projection on the class.
 
     Source: Huang et al. 2024 (R3GAN), section 4.

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from gander.errors import RecipeError
 from gander.nets.blocks import BatchNorm, ClassBatchNorm, Generator, Head, ImageShape, one_hot
-from gander.schedule import Settings
+from gander.nets.designs import DiscriminatorDesign, GeneratorDesign
 from gander.techniques.slots import Logits
 
 
-class ResidualGenerator(Settings):
+class ResidualGenerator(GeneratorDesign):
     """Pre-activation residual blocks, each doubling the size at one width.
 
     Labels reach every batch norm through one shared class embedding of `embedding` numbers (0: one-hot);
@@ -41,7 +41,7 @@ class ResidualGenerator(Settings):
         return _ResidualGenerator(self, image, latent_dim, _lowest(image.size, self.blocks, "generator"))
 
 
-class ResidualDiscriminator(Settings):
+class ResidualDiscriminator(DiscriminatorDesign):
     """Residual blocks without norm layers, the first `halvings` of them halving the size; a sum over places.
 
     Source: Miyato et al. 2018, table 4; projection, Miyato & Koyama 2018.

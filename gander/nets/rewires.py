@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -12,11 +12,14 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import _SpectralNorm
 
 from gander.errors import RecipeError
-from gander.schedule import Clock, NonNegative, Settings
+from gander.registry import Registered
+from gander.schedule import Clock, NonNegative
 
 
-class Rewire(Settings):
+class Rewire(Registered):
     """A technique on a net: a change when it is built, or around each update."""
+
+    slot: ClassVar[str] = "rewires"
 
     def __call__(self, net: nn.Module) -> None:
         """Change the net once, when it is built."""
@@ -144,8 +147,4 @@ class ClipWeights(Rewire):
                 weight.clamp_(-limit, limit)
 
 
-AnyRewire = Annotated[
-    NormalInit | UniformInit | GlorotInit | OrthogonalInit | SpectralNorm | ClipGradients | ClipWeights,
-    Field(discriminator="kind"),
-]
-Rewires = Annotated[tuple[AnyRewire, ...], Field(strict=False, max_length=16)]
+Rewires = Annotated[tuple[Rewire, ...], Field(strict=False, max_length=16)]

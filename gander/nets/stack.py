@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from gander.chance import Dropout
 from gander.errors import RecipeError
 from gander.nets.blocks import Activation, BatchNorm, Generator, Head, ImageShape, activation, one_hot
+from gander.nets.designs import DiscriminatorDesign, GeneratorDesign
 from gander.schedule import Settings
 from gander.techniques.slots import Logits
 
@@ -176,7 +177,7 @@ def _build(net: Stack, layers: Sequence[Layer], shape: Shape, where: str) -> Mad
     return made, shape
 
 
-class StackGenerator(Stack):
+class StackGenerator(Stack, GeneratorDesign):
     """A generator said layer by layer; `labels = "concatenated"` appends the class to the latents."""
 
     kind: Literal["stack"] = "stack"
@@ -201,7 +202,7 @@ class StackGenerator(Stack):
         return _Made(layers, latent_dim, num_classes, 0.0 if self.output.activation == "sigmoid" else -1.0)
 
 
-class StackDiscriminator(Stack):
+class StackDiscriminator(Stack, DiscriminatorDesign):
     """A discriminator said layer by layer, then one unit; labels by a class head or a projection."""
 
     kind: Literal["stack"] = "stack"

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError, model_validator
 
-from gander.nets.all import AnyDiscriminator, AnyGenerator
-from gander.nets.average import AnyAverage, Latest
+from gander.errors import RecipeError
+from gander.nets import r3, residual, stack  # noqa: F401 - a recipe can name what has been imported
+from gander.nets.average import Average, Latest
+from gander.nets.designs import DiscriminatorDesign, GeneratorDesign
 from gander.nets.rewires import Rewires
+from gander.patch import Patch, as_patch, difference
+from gander.recipe.merge import edit
+from gander.recipe.plugins import import_plugins
+from gander.recipe.problems import problem_lines
 from gander.schedule import Scalar, Settings, Share, within
-from gander.techniques.latents import AnyLatents, Normal
-from gander.techniques.objectives import AnyObjective, NonSaturating
+from gander.techniques.latents import Normal
+from gander.techniques.objectives import NonSaturating
 from gander.techniques.penalties import Penalties
-from gander.techniques.slots import Separable
-from gander.techniques.updates import AnyUpdates, Joint, Updates
+from gander.techniques.slots import Latents, Objective, Separable
+from gander.techniques.updates import Joint, Updates
 from gander.techniques.views import Views
 
 Images = Annotated[int, Field(ge=0, le=10**12, description="real images shown to the discriminator")]
 Rate = Annotated[Scalar, within(0, 1)]
 
 
-def _spell_out(key: str) -> BeforeValidator:
-    """Let a name alone stand for a table: `data = "cifar10"`, `objective = "hinge"`."""
-    return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
+def _spelt_out(value: Any) -> Any:
+    return {"source": value} if isinstance(value, str) else value
 
 
 def _shortest(technique: Settings) -> Any:
@@ -64,7 +74,7 @@ class Train(Settings):
     epochs: float | None = Field(default=None, gt=0, le=1e6)
     batch: int = Field(default=64, ge=2, le=65_536, description="images, over all processes")
     d_steps: int = Field(default=1, ge=1, le=100)
-    d_update: Annotated[AnyUpdates, _spell_out("kind"), PlainSerializer(_shortest)] = Joint()
+    d_update: Annotated[Updates, PlainSerializer(_shortest)] = Joint()
     g_lr: Rate = 2e-4
     d_lr: Rate = 2e-4
     beta1: float = Field(default=0.5, ge=0, lt=1)
@@ -121,7 +131,7 @@ class Rewiring(Settings):
 
 
 Averages = Annotated[
-    tuple[Annotated[AnyAverage, _spell_out("kind")], ...],
+    tuple[Average, ...],
     BeforeValidator(_one_or_more),
     PlainSerializer(_one_as_itself),
     Field(strict=False, min_length=1, max_length=8, description="the first is sampled from"),
@@ -133,12 +143,13 @@ class Recipe(Settings):
 
     title: str = Field(default="", max_length=200)
     seed: int = Field(default=0, ge=0, lt=2**32)
-    data: Annotated[Data, _spell_out("source")] = Data(source="shapes")
-    latents: Annotated[AnyLatents, _spell_out("kind")] = Normal()
-    generator: AnyGenerator
-    discriminator: AnyDiscriminator
+    plugins: Annotated[tuple[str, ...], Field(strict=False, max_length=16)] = ()
+    data: Annotated[Data, BeforeValidator(_spelt_out)] = Data(source="shapes")
+    latents: Latents = Normal()
+    generator: GeneratorDesign
+    discriminator: DiscriminatorDesign
     rewires: Rewiring = Rewiring()
-    objective: Annotated[AnyObjective, _spell_out("kind")] = NonSaturating()
+    objective: Objective = NonSaturating()
     penalties: Penalties = ()
     views: Views = ()
     average: Averages = (Latest(),)
@@ -176,6 +187,17 @@ class Recipe(Settings):
                 'discriminator.labels = "head": nothing trains the head; '
                 'add { kind = "auxiliary_classifier" } to penalties'
             )
+        told, asks = self.generator.labels, self.discriminator.labels
+        if told != "ignored" and asks == "ignored":
+            problems.append(
+                f'generator.labels = "{told}": the discriminator sees no labels, so nothing teaches '
+                f"the generator what they mean; set discriminator.labels={_last_way(self.discriminator)}"
+            )
+        if told == "ignored" and asks != "ignored":
+            problems.append(
+                f'discriminator.labels = "{asks}": the discriminator asks for classes that the '
+                f"generator is not given; set generator.labels={_last_way(self.generator)}"
+            )
         if self.train.per_class and self.uses_labels:
             problems.append(
                 "train.per_class = true: each net sees one class; "
@@ -206,13 +228,31 @@ class Recipe(Settings):
             problems.append(f"train.batch = {self.train.batch}: half-batches need an even number")
         return problems
 
+    def patched(self, patch: Mapping[str, Any] | Sequence[str]) -> Recipe:
+        """Give this recipe with the edits of a patch made; RecipeError, one line a problem."""
+        return build_recipe(edit(self.as_tree(), as_patch(patch)))
+
+    def diff(self, other: Recipe) -> Patch:
+        """Give the edits that make the other recipe of this one."""
+        return difference(self.as_tree(), other.as_tree())
+
+    def as_tree(self) -> dict[str, Any]:
+        """Give every setting as plain data under the names that are typed."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    @property
+    def digest(self) -> str:
+        """Give the sha256 of all but the title: equal for equal trainings, on any machine."""
+        tree = {key: value for key, value in self.as_tree().items() if key != "title"}
+        return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
+
     @property
     def updates(self) -> Updates:
         """The order of the moves of a step."""
         return self.train.d_update
 
     @property
-    def averages(self) -> tuple[AnyAverage, ...]:
+    def averages(self) -> tuple[Average, ...]:
         """The averages of the generator; the first is sampled from."""
         return self.average
 
@@ -237,3 +277,22 @@ class Recipe(Settings):
             return max(1, -(-self.train.images // (self.shown_per_step * stages)))
         assert self.train.epochs is not None
         return max(1, round(self.train.epochs * max(1, dataset_size // self.train.batch)))
+
+
+def _last_way(design: GeneratorDesign | DiscriminatorDesign) -> str:
+    """Name the way by which a net takes labels that comes last among those it has."""
+    return (typing.get_args(type(design).model_fields["labels"].annotation) or ("ignored",))[-1]
+
+
+def build_recipe(tree: Mapping[str, Any], folder: Path | None = None) -> Recipe:
+    """Check plain data and make the recipe; its plugins are looked for in `folder`, too.
+
+    Raises: RecipeError, one line a problem.
+    """
+    import_plugins(tree.get("plugins"), folder)
+    try:
+        return Recipe.model_validate(dict(tree))
+    except ValidationError as error:
+        raise RecipeError(*problem_lines(error, dict(tree), Recipe)) from None
+    except (RecursionError, ValueError):
+        raise RecipeError("the recipe is nested too deep, or a number is too long") from None

@@ -42,6 +42,11 @@ def recipe_text(name: str) -> str:
         raise RecipeError(f"{where}: cannot be read: {reason}", hint="gander recipes") from None
 
 
+def recipe_tree(name: str) -> dict[str, Any]:
+    """Read a shipped recipe or a file into plain data, as it is written; RecipeError as of the two above."""
+    return parse_recipe(recipe_text(name), shorten(name, 200) if name.endswith(".toml") else f"recipe {name}")
+
+
 def parse_recipe(text: str, where: str) -> dict[str, Any]:
     """Read TOML text into plain data; RecipeError with line and column where it is not TOML."""
     try:

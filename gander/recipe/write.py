@@ -11,8 +11,7 @@ from gander.recipe.schema import Recipe
 
 def recipe_toml(recipe: Recipe) -> str:
     """Write a recipe with every setting it has, so that it can be read back to an equal one."""
-    tree = recipe.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return tomli_w.dumps(tree)
+    return tomli_w.dumps(recipe.as_tree())
 
 
 def portable_toml(recipe: Recipe) -> str:

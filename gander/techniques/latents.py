@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -48,6 +48,3 @@ class Truncated(Latents):
         inside = math.erf(self.limit / math.sqrt(2))
         uniform = rand(n, self.dim, device=rng.device, rng=rng) * 2 - 1
         return (torch.erfinv(uniform * inside) * math.sqrt(2)).clamp(-self.limit, self.limit)
-
-
-AnyLatents = Annotated[Normal | Uniform | Truncated, Field(discriminator="kind")]

@@ -142,7 +142,7 @@ class Relativistic(Objective):
 class Wrapper(Separable):
     """What wrappers share: G plays the inner objective unchanged."""
 
-    inner: Separable
+    inner: Separable = NonSaturating()
 
     def g(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         """Leave G's loss as it is."""
@@ -151,7 +151,6 @@ class Wrapper(Separable):
 
 Target = Annotated[float, Field(ge=-1, le=2)]
 Targets = Target | Annotated[tuple[Target, Target], Field(strict=False)]
-AnyLabelled = Annotated[NonSaturating | Saturating | LeastSquares | Hinge, Field(discriminator="kind")]
 
 
 class Smooth(Wrapper):
@@ -166,7 +165,7 @@ class Smooth(Wrapper):
     kind: Literal["smooth"] = "smooth"
     real_label: Targets = Field(default=0.9, alias="real")
     fake_label: Targets = Field(default=0.0, alias="fake")
-    inner: AnyLabelled = NonSaturating()
+    inner: Labelled = NonSaturating()
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -199,9 +198,6 @@ class Flip(Wrapper):
 
     kind: Literal["flip"] = "flip"
     share: Share = 0.05
-    inner: Annotated[
-        NonSaturating | Saturating | LeastSquares | Hinge | Wasserstein | Smooth, Field(discriminator="kind")
-    ] = NonSaturating()
 
     def real(self, score: Tensor, clock: Clock) -> Tensor:
         """Ask for real, or now and then for fake."""
@@ -215,9 +211,3 @@ class Flip(Wrapper):
 
     def _flipped(self, score: Tensor, clock: Clock) -> Tensor:
         return rand(*score.shape, device=score.device) < clock.now(self.share)
-
-
-AnyObjective = Annotated[
-    NonSaturating | Saturating | LeastSquares | Hinge | Wasserstein | Relativistic | Smooth | Flip,
-    Field(discriminator="kind"),
-]

@@ -147,5 +147,4 @@ class AuxiliaryClassifier(Penalty):
         return scene.clock.now(self.weight) * torch.stack(terms).sum(0) if terms else None
 
 
-AnyPenalty = Annotated[R1 | R2 | GradientPenalty | LeCam | AuxiliaryClassifier, Field(discriminator="kind")]
-Penalties = Annotated[tuple[AnyPenalty, ...], Field(strict=False, max_length=16)]
+Penalties = Annotated[tuple[Penalty, ...], Field(strict=False, max_length=16)]

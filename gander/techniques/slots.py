@@ -10,7 +10,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from gander.schedule import Clock, Settings
+from gander.registry import Registered
+from gander.schedule import Clock
 
 Side = Literal["d", "g"]
 Kind = Literal["real", "fake"]
@@ -81,14 +82,12 @@ class Scene:
             yield "fake", self.fake
 
 
-class Technique(Settings):
+class Technique(Registered):
     """What fits a slot: frozen settings, which start a part of one training.
 
     A part without memory is the settings themselves. One with memory is an nn.Module: its state is saved
     and resumed by name, `observe` hears every look, and the scalars that `numbers()` names are logged.
     """
-
-    kind: str
 
     def start(self, device: torch.device) -> Any:
         """Give what the step calls with the slot's signature."""
@@ -101,6 +100,7 @@ class Technique(Settings):
 class Latents(Technique):
     """Where latents come from, in training and sampling alike; sampling calls the settings themselves."""
 
+    slot: ClassVar[str] = "latents"
     dim: int = Field(default=128, ge=1, le=4096)
 
     def __call__(self, n: int, rng: torch.Generator) -> Tensor:
@@ -110,6 +110,8 @@ class Latents(Technique):
 
 class View(Technique):
     """How the discriminator gets to see images, real and fake alike, in both updates."""
+
+    slot: ClassVar[str] = "views"
 
     def __call__(self, images: Tensor, clock: Clock) -> Tensor:
         """Change (N, C, H, W), differentiably."""
@@ -122,6 +124,7 @@ class Objective(Technique):
     `relative` objectives compare a real score with a fake one, also in G's update.
     """
 
+    slot: ClassVar[str] = "objective"
     relative: ClassVar[bool] = False
 
     def d(self, real: Tensor, fake: Tensor, clock: Clock) -> Tensor:
@@ -155,6 +158,7 @@ class Penalty(Technique):
     above 1 it counts on every so many steps only, times as many (lazy regularisation, Karras et al. 2020).
     """
 
+    slot: ClassVar[str] = "penalties"
     sides: ClassVar[tuple[Side, ...]] = ("d",)
     needs: ClassVar[tuple[Kind, ...]] = ("real", "fake")
     slopes: ClassVar[bool] = False

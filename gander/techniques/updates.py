@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Protocol
-
-from pydantic import Field
+from typing import ClassVar, Literal, Protocol
 
 from gander.techniques.slots import Kind, Technique
 
@@ -29,6 +27,7 @@ class Updates(Technique):
     be moved one after the other.
     """
 
+    slot: ClassVar[str] = "train.d_update"
     parts: ClassVar[tuple[tuple[Kind, ...], ...]] = (("real", "fake"),)
     together: ClassVar[bool] = False
 
@@ -70,6 +69,3 @@ class Shared(Updates):
 
     def turn(self, game: Game, d_steps: int) -> None:
         game.step_both()
-
-
-AnyUpdates = Annotated[Joint | Separate | Shared, Field(discriminator="kind")]

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from gander.chance import rand, randn
 from gander.schedule import Clock, NonNegative, Share
-from gander.techniques.ada import Ada
 from gander.techniques.slots import View
 
 
@@ -97,5 +96,4 @@ def _cutout(images: Tensor) -> Tensor:
     return images.masked_fill(hole, 0)
 
 
-AnyView = Annotated[InstanceNoise | DiffAugment | Ada, Field(discriminator="kind")]
-Views = Annotated[tuple[AnyView, ...], Field(strict=False, max_length=8)]
+Views = Annotated[tuple[View, ...], Field(strict=False, max_length=8)]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gander.engine.adam import Adam
 from gander.engine.distributed import same_everywhere
 from gander.engine.machine import Machine
-from gander.nets.rewires import AnyRewire
+from gander.nets.rewires import Rewire
 from gander.recipe.schema import Train
 from gander.schedule import Clock
 from gander.techniques.slots import Side
@@ -20,7 +20,7 @@ from gander.techniques.slots import Side
 class Learner:
     """A net with its optimiser; weights that came frozen, such as a feature net's, stay as they are."""
 
-    def __init__(self, side: Side, net: nn.Module, rewires: tuple[AnyRewire, ...], machine: Machine) -> None:
+    def __init__(self, side: Side, net: nn.Module, rewires: tuple[Rewire, ...], machine: Machine) -> None:
         self.side = side
         self.net: Any = net.to(machine.device, memory_format=machine.memory_format)  # type: ignore[call-overload]
         same_everywhere([*net.parameters(), *net.buffers()])

@@ -17,9 +17,8 @@ from gander.engine.machine import CHOICES, Machine, choose_machine, wants_cuda
 from gander.engine.streams import global_streams_kept
 from gander.errors import DataError, Interrupted, RecipeError, UsageError
 from gander.files import storage_error
-from gander.recipe.read import build_recipe
+from gander.recipe.read import read_recipe
 from gander.recipe.schema import Recipe
-from gander.recipe.shipped import parse_recipe, recipe_text
 from gander.recipe.write import recipe_toml
 from gander.run import RESUME, Run, create_run, find_run, writing
 from gander.training.checkpoint import read_checkpoint
@@ -52,7 +51,7 @@ def resume(run: Run | str | Path, watcher: Watching = None) -> Run:
     Raises: CheckpointError where no checkpoint is usable, DataError where the data changed; else as `train`.
     """
     run = run if isinstance(run, Run) else find_run(str(run))
-    recipe = recipe_of(run)
+    recipe = read_recipe(run)
     with process_group(wants_cuda(recipe.engine)):
         env = run.env()
         alike = env["processes"] == world_size()
@@ -95,7 +94,7 @@ def branch(
     parent = find_run(name if name and at.isdecimal() else source)
     images_at = int(at) if name and at.isdecimal() else None
     checkpoint = read_checkpoint(parent, images_at)
-    recipe = recipe_of(parent).patched(patch)
+    recipe = read_recipe(parent).patched(patch)
     if recipe.train.per_class or checkpoint.progress["stage"]:
         raise UsageError(f"{parent.path}: trains one GAN a class, and such a run cannot be branched")
     images, steps = checkpoint.progress["images"], checkpoint.progress["steps"]
@@ -110,17 +109,12 @@ def branch(
                     hint=f"train.images={images + max(session.images_total // 2, 1)}",
                 )
             left_out = session.branch(checkpoint.tensors, images, -(-images // recipe.shown_per_step))
-            if recipe.shown_per_step == recipe_of(parent).shown_per_step:
+            if recipe.shown_per_step == read_recipe(parent).shown_per_step:
                 session.trainer.go_on_from(images, steps)
             env["branched"] = {"from": str(parent.path.absolute()), "images": images, "not_taken": left_out}
             notes = [f"branched from {parent.path} after {images:,} images", *notes]
             notes += [f"not taken: {line}" for line in left_out]
             return _go_on(_created(session, env, run, parent.name), session, watcher, notes, begins=True)
-
-
-def recipe_of(run: Run) -> Recipe:
-    """Read the recipe that a run stored."""
-    return build_recipe(parse_recipe(recipe_text(str(run.recipe_file)), str(run.recipe_file)))
 
 
 def _new_session(recipe: Recipe, machine: Machine) -> tuple[Session, dict[str, Any], list[str]]:

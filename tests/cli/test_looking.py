@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 import tomllib
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from gander.recipe.read import load_recipe
 from gander.run import Run, writing
 from gander.training.loop import train
 from tests.tiny import stopped_run, tiny, tiny_file
@@ -104,6 +106,18 @@ def test_a_shipped_recipe_printed_can_be_trained_as_a_file(gander, tmp_path):
     assert "gander train NAME" in answer.out
 
 
+def test_two_recipes_are_compared_as_a_patch_that_can_be_typed(gander, tmp_path):
+    assert gander("recipes", "quickstart", "quickstart").out == "quickstart and quickstart are the same\n"
+    lines = gander("recipes", "shapes-dcgan", "shapes-r3").out.splitlines()
+    assert "penalties.+r1.weight=0.2" in lines
+    patch = [word for line in lines for word in shlex.split(line)]
+    assert load_recipe("shapes-dcgan", patch) == load_recipe("shapes-r3")
+    mine = tiny_file(tmp_path)
+    patch = json.loads(gander("recipes", mine, "quickstart", "--json").out)
+    assert load_recipe(mine, patch) == load_recipe("quickstart")
+    assert 'no recipe is called "quickstrat"' in gander("recipes", mine, "quickstrat").err
+
+
 def test_data_is_summed_up_and_what_is_broken_is_exit_3(gander, tmp_path):
     tiny(tmp_path)
     answer = gander("data", tmp_path / "data.npz", "--json")
@@ -126,10 +140,11 @@ def test_every_technique_is_explained_with_its_settings(gander):
     listed = gander("explain")
     assert listed.out.splitlines()[-1] == "next    gander explain r1"
     slots = dict(line.split(": ") for line in listed.out.splitlines()[:-1])
-    assert len(slots) == 8
+    assert len(slots) == 9
     for slot, kinds in slots.items():
         for kind in kinds.split(", "):
             answer = gander("explain", kind)
             assert answer.code == 0
             assert f'{slot}: {{ kind = "{kind}" }}' in answer.out
+    assert gander("explain", "gander.r1").out == gander("explain", "r1").out  # of a module, as of one's own
     assert "  weight         default 1.0" in gander("explain", "r1").out

@@ -2,11 +2,10 @@
 
 import pytest
 import torch
-from pydantic import TypeAdapter
 
 from gander.errors import RecipeError
-from gander.nets.all import AnyDiscriminator, AnyGenerator
 from gander.nets.blocks import ImageShape
+from gander.nets.designs import DiscriminatorDesign, GeneratorDesign
 
 STACK_G = {"kind": "stack", "layers": [{"kind": "dense", "width": 8, "size": 16}]}
 STACK_D = {"kind": "stack", "layers": [{"kind": "conv", "width": 8, "stride": 2}]}
@@ -28,11 +27,11 @@ def seeded():
 
 
 def generator(settings, labels, image=IMAGE):
-    return TypeAdapter(AnyGenerator).validate_python(settings | {"labels": labels}).build(image, 8)
+    return GeneratorDesign.choose(settings | {"labels": labels}).build(image, 8)
 
 
 def discriminator(settings, labels="ignored", image=IMAGE):
-    return TypeAdapter(AnyDiscriminator).validate_python(settings | {"labels": labels}).build(image)
+    return DiscriminatorDesign.choose(settings | {"labels": labels}).build(image)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

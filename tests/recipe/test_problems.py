@@ -10,10 +10,11 @@ from pydantic import BaseModel
 from gander.errors import RecipeError
 from gander.nets.stack import Layer, Output
 from gander.patch import apply_patch
-from gander.recipe.catalogue import kind_of, models_in, setting_names, techniques
+from gander.recipe.catalogue import kind_of, models_in, setting_names
 from gander.recipe.read import build_recipe, load_recipe
 from gander.recipe.schema import Data, Engine, Every, Recipe, Rewiring, Samples, Train
 from gander.recipe.shipped import parse_recipe, recipe_text
+from gander.registry import techniques
 from gander.schedule import Ramp
 
 TREE = parse_recipe(recipe_text("cifar10-dcgan"), "cifar10-dcgan")

@@ -1,10 +1,15 @@
 """Reading recipes: extending, patching, and what is told where that fails."""
 
+import re
+import shlex
+from pathlib import Path
+
 import pytest
 
 from gander.errors import RecipeError
+from gander.patch import show_patch
 from gander.recipe.read import build_recipe, load_recipe
-from gander.recipe.shipped import parse_recipe, recipe_text
+from gander.recipe.shipped import parse_recipe, recipe_names, recipe_text
 
 
 @pytest.fixture
@@ -145,6 +150,11 @@ def test_problems_say_which_recipe_and_what_to_type_next():
         (["train.d_update=separate", "train.batch=5"], "half-batches need an even number"),
         (["train.per_class=true"], "each net sees one class"),
         (["discriminator.labels=head"], "nothing trains the head"),
+        (
+            ["discriminator.labels=ignored"],
+            "teaches the generator what they mean; set discriminator.labels=projected",
+        ),
+        (["generator.labels=ignored"], "that the generator is not given; set generator.labels=batch_norm"),
         (["penalties=[{ kind = 'auxiliary_classifier' }]"], 'set discriminator.labels="head"'),
         (["penalties=[{ kind = 'r1' }, { kind = 'r1' }]"], "r1 stands twice"),
     ],
@@ -160,3 +170,95 @@ def test_a_name_alone_stands_for_a_table(key, name):
     tree = parse_recipe(recipe_text("quickstart"), "quickstart")
     word = "source" if key == "data" else "kind"
     assert build_recipe(tree | {key: name}) == build_recipe(tree | {key: {word: name}})
+
+
+def test_labels_that_only_one_net_is_given_are_refused_with_what_mends_it():
+    """A labelled generator that nothing teaches would write a labelled data set of noise."""
+    for name, patch, mends in (
+        ("shapes-acgan", ["generator.labels=ignored"], ["generator.labels=concatenated"]),
+        ("shapes-sngan", ["generator.labels=ignored"], ["generator.labels=batch_norm"]),
+        ("shapes-sngan", ["discriminator.labels=ignored"], ["discriminator.labels=projected"]),
+    ):
+        (problem,) = problems(name, patch)
+        assert problem.endswith(f"set {mends[0]}")
+        assert load_recipe(name, [*patch, *mends]).uses_labels
+
+
+@pytest.mark.parametrize(
+    ("edits", "whole"),
+    [
+        (
+            ["penalties.+r1.weight=2", "penalties.+r1.every=4"],
+            "penalties=[{ kind = 'r1', weight = 2, every = 4 }]",
+        ),
+        (["views.+diffaugment.share=0.5"], "views=[{ kind = 'diffaugment', share = 0.5 }]"),
+        (["rewires.generator.+spectral_norm"], "rewires.generator=[{ kind = 'spectral_norm' }]"),
+    ],
+)
+def test_a_patch_adds_to_a_list_that_the_recipe_does_not_mention(write, edits, whole):
+    bare = write("[train]\nimages = 64\n[generator]\nkind = 'residual'\n[discriminator]\nkind = 'residual'")
+    assert load_recipe(bare, edits) == load_recipe(bare, [whole])
+
+
+def test_a_technique_that_is_not_there_is_added_by_a_plus():
+    (problem,) = problems("mnist-dcgan", ["penalties.r1.weight=1", "seed=5"])
+    assert problem.endswith("it holds: nothing; to add one, type penalties.+r1.weight=1")
+
+
+def test_the_difference_of_any_two_recipes_makes_one_of_the_other():
+    recipes = {name: load_recipe(name) for name in recipe_names()}
+    for name, one in recipes.items():
+        for other in recipes.values():
+            patch = one.diff(other)
+            assert one.patched(patch) == other
+            assert load_recipe(name, shlex.split(show_patch(patch))) == other  # typed behind what is short
+            assert bool(patch) == (one != other)
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        ["data.size=64", "penalties.+r1.weight={ from = 1, to = 0, over = 9 }"],
+        [
+            "rewires.discriminator=[{ kind = 'spectral_norm' }, { kind = 'normal_init' }]"
+        ],  # the other way round
+        ["discriminator.layers.1.activation=relu", "discriminator.layers.1.batch_norm=false"],
+        ["views=[{ kind = 'diffaugment', policy = ['shift'] }, 'instance_noise', 'diffaugment']"],
+        ["train.d_lr={ from = 0.1, to = 0.0, over = 9 }"],
+        ["plugins=['json']", "objective={ kind = 'flip', inner = 'wasserstein' }"],
+    ],
+)
+def test_every_kind_of_difference_goes_there_and_back(edits):
+    one = load_recipe("shapes-dcgan", ["rewires.discriminator.+spectral_norm", "train.d_lr=0.0"])
+    other = one.patched(edits)
+    for here, there in ((one, other), (other, one)):
+        patch = shlex.split(show_patch(here.diff(there)))
+        assert patch
+        assert here.patched(patch) == there
+
+
+def test_the_python_lines_of_the_page_on_recipes_hold():
+    page = Path(__file__).resolve().parents[2] / "docs" / "recipes.md"
+    (lines,) = re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    names = {}
+    exec(lines, names)
+    assert {"penalties.+r1.every": 1, "penalties.+r1.weight": 0.1}.items() <= names["patch"].items()
+
+
+def test_a_difference_says_no_more_than_what_differs():
+    edits = ["generator.blocks=2", "penalties.-r2", "penalties.+lecam.every=1", "penalties.+lecam.weight=2.0"]
+    edits += [
+        "penalties.+lecam.decay=0.99",
+        "views.+instance_noise.sigma=0.1",
+        "train.-images",
+        "train.epochs=3.0",
+    ]
+    before = load_recipe("cifar10-r3")
+    assert show_patch(before.diff(before.patched(edits))).split() == edits
+
+
+def test_a_digest_is_of_what_is_trained_and_not_of_its_title():
+    recipe = load_recipe("quickstart")
+    assert recipe.digest == recipe.patched(["title=other", "objective=non_saturating"]).digest
+    assert recipe.digest != recipe.patched(["seed=1"]).digest
+    assert len(recipe.digest) == 64

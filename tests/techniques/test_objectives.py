@@ -5,11 +5,10 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from gander.schedule import Clock, Ramp
 from gander.techniques.objectives import (
-    AnyObjective,
     Flip,
     Hinge,
     LeastSquares,
@@ -19,7 +18,7 @@ from gander.techniques.objectives import (
     Smooth,
     Wasserstein,
 )
-from gander.techniques.slots import Separable
+from gander.techniques.slots import Objective, Separable
 
 CLOCK = Clock()
 ZERO = torch.zeros(4)
@@ -149,4 +148,4 @@ def test_wrappers_leave_the_generators_loss_alone(wrapper, inner):
 )
 def test_labels_that_make_no_sense_are_refused(settings):
     with pytest.raises(ValidationError):
-        TypeAdapter(AnyObjective).validate_python(settings)
+        Objective.choose(settings)

@@ -246,7 +246,8 @@ class _Reads(TorchDispatchMode):
 
 @pytest.mark.parametrize(("update", "sizes"), [("joint", [4, 4]), ("separate", [2, 4])])
 def test_the_generator_learns_from_a_whole_batch_where_the_discriminator_sees_halves(update, sizes):
-    made, seen = trainer(train__d_update=update, generator__labels="concatenated"), []
+    labels = {"generator__labels": "concatenated", "discriminator__labels": "projected"}
+    made, seen = trainer(train__d_update=update, **labels), []
     made.generator.register_forward_hook(lambda _, given, out: seen.append((len(given[1]), len(out))))
     step(made)
     assert seen == [(size, size) for size in sizes]
