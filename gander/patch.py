@@ -83,7 +83,11 @@ def _set(tree: dict[str, Any], keys: list[str], value: Any) -> None:
     here: Any = tree
     for depth in range(len(keys) - 1):
         key = _find(here, keys, depth, value)
-        inner = here[key] if isinstance(here, list) else here.get(key, {})
+        inner = (
+            here[key]
+            if isinstance(here, list)
+            else here.get(key, [] if keys[depth + 1].startswith("+") else {})
+        )
         if isinstance(inner, str):  # `data = "cifar10"` stands for `data.source`
             inner = {"source" if key == "data" else "kind": inner}
         here[key] = copy.copy(inner)  # the caller's own stays as it is
@@ -126,49 +130,41 @@ def _find(here: Any, keys: list[str], depth: int, value: Any) -> Any:
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Patch:
     """Give the edits that make `new` of `old`, both with all their settings."""
-    return dict(_differences(old, new, ()))
+    return dict(_differences(old, new, ""))
 
 
-def _differences(old: Any, new: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+def _differences(old: Any, new: Any, path: str) -> Iterator[tuple[str, Any]]:
     if old == new:
         return
     parts, wanted = _parts(old), _parts(new)
-    if not _made_by_edits(old, new):
-        yield ".".join(path), new
+    kept = [name for name in parts if name in wanted]
+    if isinstance(new, list):  # what is added comes behind, and places are not shifted
+        by_place = any(name.isdecimal() for name in (*parts, *wanted))
+        fits = [*parts] == [*wanted] if by_place else kept == [*wanted][: len(kept)]
+    else:
+        fits = isinstance(new, dict) and parts.get("kind") == wanted.get("kind")
+    if not fits or type(old) is not type(new) or (old and not parts) or (new and not wanted):
+        yield path.removesuffix("."), new
         return
-    yield from ((".".join((*path, f"-{name}")), None) for name in parts if name not in wanted)
+    yield from ((f"{path}-{name}", None) for name in parts if name not in wanted)
     for name, value in wanted.items():
         if name in parts:
-            yield from _differences(parts[name], value, (*path, name))
+            yield from _differences(parts[name], value, f"{path}{name}.")
         elif isinstance(new, dict):
-            yield ".".join((*path, name)), value
+            yield f"{path}{name}", value
         else:
-            step = ".".join((*path, f"+{name}"))
-            settings = {f"{step}.{key}": setting for key, setting in value.items() if key != "kind"}
-            yield from (settings or {step: None}).items()
+            settings = {f"{path}+{name}.{key}": value[key] for key in value if key != "kind"}
+            yield from (settings or {f"{path}+{name}": None}).items()
 
 
 def _parts(value: Any) -> dict[str, Any]:
-    """Name the parts of a table, or of a list of tables by kind, or by place where a kind stands twice."""
+    """Name the parts of a table, or of a list of tables: by kind, or by place where a kind stands twice."""
     if isinstance(value, dict):
         return value
     if not isinstance(value, list) or not all(isinstance(entry, dict) and "kind" in entry for entry in value):
         return {}
-    kinds = [entry["kind"] for entry in value]
-    twice = len({*kinds}) < len(kinds)
-    return {str(place) if twice else kinds[place]: entry for place, entry in enumerate(value)}
-
-
-def _made_by_edits(old: Any, new: Any) -> bool:
-    """Tell whether edits of its parts make one value of the other; where not, the whole is replaced."""
-    parts, wanted = _parts(old), _parts(new)
-    if type(old) is not type(new) or bool(old) != bool(parts) or bool(new) != bool(wanted):
-        return False
-    if isinstance(new, dict):
-        return old.get("kind") == new.get("kind")
-    kept = [name for name in parts if name in wanted]
-    by_place = any(name.isdecimal() for name in (*parts, *wanted))
-    return [*parts] == [*wanted] if by_place else kept == [*wanted][: len(kept)]
+    by_kind = {entry["kind"]: entry for entry in value}
+    return by_kind if len(by_kind) == len(value) else {str(place): entry for place, entry in enumerate(value)}
 
 
 def show_patch(patch: Mapping[str, Any]) -> str:

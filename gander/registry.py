@@ -12,10 +12,10 @@ from pydantic_core import CoreSchema, core_schema
 from gander.errors import RecipeError
 from gander.schedule import Settings
 
-_KINDS: dict[str, dict[str, type[Technique]]] = {}
+_KINDS: dict[str, dict[str, type[Registered]]] = {}
 
 
-class Technique(Settings):
+class Registered(Settings):
     """What fits a slot of a recipe; a subclass that sets `kind` can be named in recipes from then on.
 
     A field annotated with a class that sets none, such as `objective: Objective`, takes any of its subclasses
@@ -58,15 +58,15 @@ class Technique(Settings):
 
 
 @cache
-def _one_of(models: tuple[type[Technique], ...]) -> TypeAdapter[Any]:
+def _one_of(models: tuple[type[Registered], ...]) -> TypeAdapter[Any]:
     return TypeAdapter(Annotated[Union[models], Field(discriminator="kind")])  # type: ignore[arg-type]  # noqa: UP007
 
 
-def subkinds(base: type[Technique]) -> tuple[type[Technique], ...]:
+def subkinds(base: type[Registered]) -> tuple[type[Registered], ...]:
     """Give the techniques that fit where a recipe asks for `base`."""
     return tuple(model for model in _KINDS.get(base.slot, {}).values() if issubclass(model, base))
 
 
-def techniques() -> Mapping[str, Mapping[str, type[Technique]]]:
+def techniques() -> Mapping[str, Mapping[str, type[Registered]]]:
     """Give all that has been defined, by slot and kind."""
     return _KINDS

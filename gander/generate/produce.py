@@ -20,9 +20,10 @@ from gander.generate.card import SHEET, file_digest, first_images, run_facts, wr
 from gander.generate.dataset import Draft, Order, Target, find_target
 from gander.generate.load import Sampler, load
 from gander.generate.sieve import SPARES, Looks, Rules, Sieve, Sifted
-from gander.generate.source import read_recipe, real_images
+from gander.generate.source import real_images
 from gander.generate.stream import BLOCK, Indices, Stream, shares, spread, truncated
 from gander.generate.writers import About
+from gander.recipe.read import read_recipe
 from gander.recipe.write import portable_toml
 from gander.run import Run
 from gander.scores.evaluation import LEAST, Reals, Subject, evaluate

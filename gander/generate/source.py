@@ -13,8 +13,7 @@ from gander.data.progress import progress
 from gander.errors import DataError, UsageError
 from gander.generate.load import Sampler
 from gander.generate.stream import natural_labels
-from gander.recipe.read import stored_recipe
-from gander.recipe.schema import Recipe
+from gander.recipe.read import read_recipe
 from gander.run import Run
 from gander.scores.evaluation import Subject
 from gander.scores.schooling import Labelled
@@ -115,11 +114,6 @@ class DataSource:
 
     def _drawn(self, n: int, seed: int) -> npt.NDArray[np.int64]:
         return np.sort(np.random.default_rng(seed).permutation(len(self._images))[:n])
-
-
-def read_recipe(run: Run) -> Recipe:
-    """Read the recipe of a run."""
-    return stored_recipe(run.recipe_file)
 
 
 def real_images(run: Run) -> Images:

@@ -10,13 +10,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from gander.registry import Technique
+from gander.registry import Registered
 
 _Net = TypeVar("_Net", bound=nn.Module)
 _Pair = tuple[list[Tensor], list[Tensor]]
 
 
-class Average(Technique):
+class Average(Registered):
     """A technique that keeps a second copy of the generator."""
 
     slot: ClassVar[str] = "average"

@@ -7,10 +7,10 @@ from typing import ClassVar
 from torch import nn
 
 from gander.nets.blocks import Generator, ImageShape
-from gander.registry import Technique
+from gander.registry import Registered
 
 
-class GeneratorDesign(Technique):
+class GeneratorDesign(Registered):
     """How a generator is built; `labels` says by what way it takes them, the ways being a Literal's words."""
 
     slot: ClassVar[str] = "generator"
@@ -21,8 +21,8 @@ class GeneratorDesign(Technique):
         raise NotImplementedError
 
 
-class DiscriminatorDesign(Technique):
-    """How a discriminator is built: images (N, C, H, W) and labels (N,) in, Logits out."""
+class DiscriminatorDesign(Registered):
+    """How a discriminator is built: images (N, C, H, W) and labels (N,) in, `Logits` out."""
 
     slot: ClassVar[str] = "discriminator"
     labels: str = "ignored"

@@ -23,8 +23,10 @@ def import_plugins(names: Any, folder: Path | None = None) -> None:
     """
     _import_installed()
     for place in (folder, Path.cwd()):
-        if place is not None and str(place.resolve()) not in sys.path:
-            sys.path.append(str(place.resolve()))  # last, so that nothing of Python's own is hidden
+        # A run may be a stranger's: what lies in it is data, and never code.
+        if place is None or (place / "env.json").exists() or str(place.resolve()) in sys.path:
+            continue
+        sys.path.append(str(place.resolve()))  # last, so that nothing of Python's own is hidden
     for name in names if isinstance(names, list | tuple) else ():
         if isinstance(name, str) and name:
             _import(name, "put its folder on PYTHONPATH, or work from the folder that it is in")

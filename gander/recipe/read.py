@@ -13,7 +13,8 @@ from gander.recipe.plugins import import_plugins
 from gander.recipe.schema import Recipe
 from gander.recipe.schema import build_recipe as build_recipe  # as runs and tests know it
 from gander.recipe.shipped import recipe_names, recipe_tree
-from gander.registry import Technique, techniques
+from gander.registry import Registered, techniques
+from gander.run import Run
 
 # So that a patch can add to a list that the recipe does not mention.
 _EMPTY: dict[str, Any] = {"penalties": [], "views": [], "rewires": {"generator": [], "discriminator": []}}
@@ -29,8 +30,6 @@ def load_recipe(name: str, patch: Mapping[str, Any] | Sequence[str] = ()) -> Rec
     """
     edits, tree = as_patch(patch), _extended(name, ())
     folder = Path(name).parent if name.endswith(".toml") else None
-    if folder and (folder / "env.json").exists():
-        folder = None  # a run may be a stranger's: what lies in it is data, and never code
     try:
         return build_recipe(edit(merge(_EMPTY, tree), edits), folder)
     except RecipeError as error:
@@ -39,15 +38,12 @@ def load_recipe(name: str, patch: Mapping[str, Any] | Sequence[str] = ()) -> Rec
         raise RecipeError(*lines, hint=error.hint or f"gander recipes {shipped}") from None
 
 
-def stored_recipe(path: Path) -> Recipe:
-    """Read the recipe that a run stores; its plugins are looked for anywhere but in the run.
-
-    Raises: RecipeError, one line a problem.
-    """
-    return build_recipe(recipe_tree(str(path)))
+def read_recipe(run: Run) -> Recipe:
+    """Read the recipe that a run stores; RecipeError, one line a problem."""
+    return build_recipe(recipe_tree(str(run.recipe_file)))
 
 
-def nameable(plugin: str = "") -> Mapping[str, Mapping[str, type[Technique]]]:
+def nameable(plugin: str = "") -> Mapping[str, Mapping[str, type[Registered]]]:
     """Give all techniques that a recipe can name, by slot and kind; those of a plugin, too."""
     import_plugins([plugin])
     return techniques()

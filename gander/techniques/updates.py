@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal, Protocol
 
-from gander.techniques.slots import Kind, Part
+from gander.techniques.slots import Kind, Technique
 
 
 class Game(Protocol):
@@ -27,7 +27,7 @@ class Updates(Part):
     be moved one after the other.
     """
 
-    slot: ClassVar[str] = "updates"
+    slot: ClassVar[str] = "train.d_update"
     parts: ClassVar[tuple[tuple[Kind, ...], ...]] = (("real", "fake"),)
     together: ClassVar[bool] = False
 

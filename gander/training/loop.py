@@ -17,7 +17,7 @@ from gander.engine.machine import CHOICES, Machine, choose_machine, wants_cuda
 from gander.engine.streams import global_streams_kept
 from gander.errors import DataError, Interrupted, RecipeError, UsageError
 from gander.files import storage_error
-from gander.recipe.read import stored_recipe
+from gander.recipe.read import read_recipe
 from gander.recipe.schema import Recipe
 from gander.recipe.write import recipe_toml
 from gander.run import RESUME, Run, create_run, find_run, writing
@@ -51,7 +51,7 @@ def resume(run: Run | str | Path, watcher: Watching = None) -> Run:
     Raises: CheckpointError where no checkpoint is usable, DataError where the data changed; else as `train`.
     """
     run = run if isinstance(run, Run) else find_run(str(run))
-    recipe = stored_recipe(run.recipe_file)
+    recipe = read_recipe(run)
     with process_group(wants_cuda(recipe.engine)):
         env = run.env()
         alike = env["processes"] == world_size()
@@ -94,7 +94,7 @@ def branch(
     parent = find_run(name if name and at.isdecimal() else source)
     images_at = int(at) if name and at.isdecimal() else None
     checkpoint = read_checkpoint(parent, images_at)
-    recipe = stored_recipe(parent.recipe_file).patched(patch)
+    recipe = read_recipe(parent).patched(patch)
     if recipe.train.per_class or checkpoint.progress["stage"]:
         raise UsageError(f"{parent.path}: trains one GAN a class, and such a run cannot be branched")
     images, steps = checkpoint.progress["images"], checkpoint.progress["steps"]
@@ -109,7 +109,7 @@ def branch(
                     hint=f"train.images={images + max(session.images_total // 2, 1)}",
                 )
             left_out = session.branch(checkpoint.tensors, images, -(-images // recipe.shown_per_step))
-            if recipe.shown_per_step == stored_recipe(parent.recipe_file).shown_per_step:
+            if recipe.shown_per_step == read_recipe(parent).shown_per_step:
                 session.trainer.go_on_from(images, steps)
             env["branched"] = {"from": str(parent.path.absolute()), "images": images, "not_taken": left_out}
             notes = [f"branched from {parent.path} after {images:,} images", *notes]

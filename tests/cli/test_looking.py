@@ -140,7 +140,7 @@ def test_every_technique_is_explained_with_its_settings(gander):
     listed = gander("explain")
     assert listed.out.splitlines()[-1] == "next    gander explain r1"
     slots = dict(line.split(": ") for line in listed.out.splitlines()[:-1])
-    assert len(slots) == 8
+    assert len(slots) == 9
     for slot, kinds in slots.items():
         for kind in kinds.split(", "):
             answer = gander("explain", kind)

@@ -50,6 +50,6 @@ def test_what_the_page_names_is_there(recipe):
     rows = {
         name
         for row in re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE)
-        for name in re.findall(r"`(\w+)`", row)
+        for name in re.findall(r"`([\w.]+)`", row)
     }
     assert rows == {*slots}
