@@ -12,10 +12,10 @@ from pydantic_core import CoreSchema, core_schema
 from gander.errors import RecipeError
 from gander.schedule import Settings
 
-_KINDS: dict[str, dict[str, type[Registered]]] = {}
+_KINDS: dict[str, dict[str, type[Technique]]] = {}
 
 
-class Registered(Settings):
+class Technique(Settings):
     """What fits a slot of a recipe; a subclass that sets `kind` can be named in recipes from then on.
 
     A field annotated with a class that sets none, such as `objective: Objective`, takes any of its subclasses
@@ -58,15 +58,15 @@ class Registered(Settings):
 
 
 @cache
-def _one_of(models: tuple[type[Registered], ...]) -> TypeAdapter[Any]:
+def _one_of(models: tuple[type[Technique], ...]) -> TypeAdapter[Any]:
     return TypeAdapter(Annotated[Union[models], Field(discriminator="kind")])  # type: ignore[arg-type]  # noqa: UP007
 
 
-def subkinds(base: type[Registered]) -> tuple[type[Registered], ...]:
+def subkinds(base: type[Technique]) -> tuple[type[Technique], ...]:
     """Give the techniques that fit where a recipe asks for `base`."""
     return tuple(model for model in _KINDS.get(base.slot, {}).values() if issubclass(model, base))
 
 
-def techniques() -> Mapping[str, Mapping[str, type[Registered]]]:
+def techniques() -> Mapping[str, Mapping[str, type[Technique]]]:
     """Give all that has been defined, by slot and kind."""
     return _KINDS

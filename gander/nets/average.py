@@ -10,13 +10,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from gander.registry import Registered
+from gander.registry import Technique
 
 _Net = TypeVar("_Net", bound=nn.Module)
 _Pair = tuple[list[Tensor], list[Tensor]]
 
 
-class Average(Registered):
+class Average(Technique):
     """A technique that keeps a second copy of the generator."""
 
     slot: ClassVar[str] = "average"

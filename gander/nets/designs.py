@@ -7,10 +7,10 @@ from typing import ClassVar
 from torch import nn
 
 from gander.nets.blocks import Generator, ImageShape
-from gander.registry import Registered
+from gander.registry import Technique
 
 
-class GeneratorDesign(Registered):
+class GeneratorDesign(Technique):
     """How a generator is built; `labels` says by what way it takes them, the ways being a Literal's words."""
 
     slot: ClassVar[str] = "generator"
@@ -21,7 +21,7 @@ class GeneratorDesign(Registered):
         raise NotImplementedError
 
 
-class DiscriminatorDesign(Registered):
+class DiscriminatorDesign(Technique):
     """How a discriminator is built: images (N, C, H, W) and labels (N,) in, `Logits` out."""
 
     slot: ClassVar[str] = "discriminator"

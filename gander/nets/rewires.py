@@ -12,11 +12,11 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import _SpectralNorm
 
 from gander.errors import RecipeError
-from gander.registry import Registered
+from gander.registry import Technique
 from gander.schedule import Clock, NonNegative
 
 
-class Rewire(Registered):
+class Rewire(Technique):
     """A technique on a net: a change when it is built, or around each update."""
 
     slot: ClassVar[str] = "rewires"

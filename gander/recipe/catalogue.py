@@ -8,13 +8,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gander.registry import Registered, subkinds
+from gander.registry import Technique, subkinds
 
 
 def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     """Give every settings class that a type annotation names, inside unions, tuples and Annotated."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        takes_any = issubclass(annotation, Registered) and not kind_of(annotation)
+        takes_any = issubclass(annotation, Technique) and not kind_of(annotation)
         yield from subkinds(annotation) if takes_any else (annotation,)  # type: ignore[arg-type]
     for part in typing.get_args(annotation):
         yield from models_in(part)

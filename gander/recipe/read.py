@@ -13,7 +13,7 @@ from gander.recipe.plugins import import_plugins
 from gander.recipe.schema import Recipe
 from gander.recipe.schema import build_recipe as build_recipe  # as runs and tests know it
 from gander.recipe.shipped import recipe_names, recipe_tree
-from gander.registry import Registered, techniques
+from gander.registry import Technique, techniques
 from gander.run import Run
 
 # So that a patch can add to a list that the recipe does not mention.
@@ -43,7 +43,7 @@ def read_recipe(run: Run) -> Recipe:
     return build_recipe(recipe_tree(str(run.recipe_file)))
 
 
-def nameable(plugin: str = "") -> Mapping[str, Mapping[str, type[Registered]]]:
+def nameable(plugin: str = "") -> Mapping[str, Mapping[str, type[Technique]]]:
     """Give all techniques that a recipe can name, by slot and kind; those of a plugin, too."""
     import_plugins([plugin])
     return techniques()

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from gander.registry import Registered
+from gander.registry import Technique
 from gander.schedule import Clock
 
 Side = Literal["d", "g"]
@@ -82,8 +82,8 @@ class Scene:
             yield "fake", self.fake
 
 
-class Technique(Registered):
-    """What fits a slot: frozen settings, which start a part of one training.
+class Part(Technique):
+    """A technique of a training step: frozen settings, which start a part of one training.
 
     A part without memory is the settings themselves. One with memory is an nn.Module: its state is saved
     and resumed by name, `observe` hears every look, and the scalars that `numbers()` names are logged.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal, Protocol
 
-from gander.techniques.slots import Kind, Technique
+from gander.techniques.slots import Kind, Part
 
 
 class Game(Protocol):
