@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +18,49 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
     Raises: StorageError that names the first damaged line before the last.
     """
+    lines = _bytes_after(path, 0).splitlines()
+    if lines and _row(lines[-1]) is None:
+        lines.pop()
+    return _rows(lines, path, 0)
+
+
+def rows_after(path: Path, offset: int) -> tuple[list[dict[str, Any]], int]:
+    """Read the whole lines after so many bytes, and the offset to go on from next time.
+
+    A file that is shorter than that was cut, as a resumed run cuts its log: then there are no rows, and the
+    offset is 0, from which to read anew.
+
+    Raises: StorageError that names the first damaged line.
+    """
+    if path.exists() and path.stat().st_size < offset:
+        return [], 0
+    new = _bytes_after(path, offset)
+    new = new[: new.rfind(b"\n") + 1]
+    return _rows(new.splitlines(), path, offset), offset + len(new)
+
+
+def _bytes_after(path: Path, offset: int) -> bytes:
     try:
-        lines = path.read_bytes().splitlines()
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read()
     except FileNotFoundError:
-        return []
+        return b""
     except OSError as error:
         raise StorageError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _rows(lines: Sequence[bytes], path: Path, offset: int) -> list[dict[str, Any]]:
     rows = []
-    for number, line in enumerate(lines, start=1):
+    for place, line in enumerate(lines, start=1):
         row = _row(line)
-        if row is not None:
-            rows.append(row)
-        elif number < len(lines):
+        if row is None:
+            number = place + len(_bytes_after(path, 0)[:offset].splitlines())
             raise StorageError(
                 f"{path}, line {number}: is not a JSON object: {line[:60].decode(errors='replace')!r}",
                 hint="open the file in an editor, and mend or delete that line",
             )
+        rows.append(row)
     return rows
 
 
@@ -51,26 +78,57 @@ def _row(line: bytes) -> dict[str, Any] | None:
     return row if isinstance(row, dict) else None
 
 
-class History:
-    """The rows of a log as columns of numbers, all as long as `images`."""
+class History(Mapping[str, list[float]]):
+    """A log as columns of equal length: `images`, the clock, then what holds a number in any row.
 
-    def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        self._rows = [row for row in rows if "images" in row]
-        self.images = [int(row["images"]) for row in self._rows]
+    A missing number is nan. `pandas.DataFrame(history)` takes it as it is.
+    """
+
+    def __init__(self, rows: Iterable[Mapping[str, Any]] = ()) -> None:
+        self.images: list[int] = []
+        self._columns: dict[str, list[float]] = {}
+        for row in rows:
+            self.append(row)
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add a row of the log; one without a clock is no part of a history."""
+        if "images" not in row:
+            return
+        for name, value in row.items():
+            if name != "images" and _is_number(value):
+                self._columns.setdefault(name, [math.nan] * len(self.images)).append(float(value))
+        self.images.append(int(row["images"]))
+        for column in self._columns.values():
+            if len(column) < len(self.images):
+                column.append(math.nan)
+
+    def __getitem__(self, name: str) -> list[float]:
+        return list(self.images) if name == "images" else list(self._columns[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(["images", *self._columns])
+
+    def __len__(self) -> int:
+        return 1 + len(self._columns)
+
+    def __repr__(self) -> str:
+        span = f" to {self.images[-1]:,} images" if self.images else ""
+        last = ", ".join(f"{name} {self.last(name):.3g}" for name in self._columns)
+        return f"History of {len(self.images):,} rows{span}" + (f"; last {last}" if last else "")
 
     @property
     def names(self) -> list[str]:
-        """List the columns that hold a number anywhere, in the order of first sight."""
-        names = {name: None for row in self._rows for name, value in row.items() if _is_number(value)}
-        return [name for name in names if name != "images"]
+        """The columns beside the clock, in the order of first sight."""
+        return list(self._columns)
 
     def column(self, name: str) -> list[float]:
-        """Give one number a row; nan where the row has none under this name."""
-        return [float(row[name]) if _is_number(row.get(name)) else math.nan for row in self._rows]
+        """Give a column; all nan where no row has a number under this name."""
+        return self[name] if name in self else [math.nan] * len(self.images)
 
     def last(self, name: str) -> float:
         """Give the newest finite number of a column; nan where there is none."""
-        return next((value for value in reversed(self.column(name)) if math.isfinite(value)), math.nan)
+        values = reversed(self._columns.get(name, []))
+        return next((value for value in values if math.isfinite(value)), math.nan)
 
 
 def _is_number(value: Any) -> bool:

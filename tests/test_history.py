@@ -3,7 +3,7 @@ import math
 import pytest
 
 from gander.errors import StorageError
-from gander.history import History, best_of, read_rows
+from gander.history import History, best_of, read_rows, rows_after
 
 
 def test_a_file_that_is_not_there_yet_has_no_rows(tmp_path):
@@ -64,3 +64,48 @@ def test_the_best_score_is_of_those_made_as_the_last_one_was():
     assert best_of(rows)["images"] == 3
     assert best_of(rows[:1])["images"] == 1
     assert best_of([]) is None
+
+
+def test_a_history_is_a_mapping_of_columns_of_equal_length():
+    history = History([{"images": 64, "loss/d": 1.5}, {"images": 128, "loss/g": 2, "note": "x"}])
+    columns = dict(history)
+    assert list(columns) == ["images", "loss/d", "loss/g"]
+    assert {len(column) for column in columns.values()} == {2}
+    assert columns["images"] == [64, 128]
+    with pytest.raises(KeyError):
+        history["note"]
+    assert repr(history) == "History of 2 rows to 128 images; last loss/d 1.5, loss/g 2"
+    assert repr(History()) == "History of 0 rows"
+
+
+def test_rows_appended_one_by_one_give_the_history_of_all():
+    rows = [{"images": 1, "a": 1.0}, {"images": 2, "b": 2.0}, {"event": "resumed"}, {"images": 3, "a": 3.0}]
+    history = History()
+    for row in rows:
+        history.append(row)
+    assert {name: str(column) for name, column in history.items()} == {
+        "images": "[1, 2, 3]",
+        "a": "[1.0, nan, 3.0]",
+        "b": "[nan, 2.0, nan]",
+    }
+
+
+def test_a_log_is_read_on_from_where_it_was_left(tmp_path):
+    path = tmp_path / "log.jsonl"
+    assert rows_after(path, 0) == ([], 0)
+    path.write_text('{"images": 1}\n{"images": 2}\n{"ima')
+    first, offset = rows_after(path, 0)
+    assert [row["images"] for row in first] == [1, 2]
+    assert rows_after(path, offset) == ([], offset), "the torn line waits for its end"
+    with path.open("a") as file:
+        file.write('ges": 3}\n')
+    assert rows_after(path, offset)[0] == [{"images": 3}]
+    path.write_text('{"images": 1}\n')
+    assert rows_after(path, offset) == ([], 0), "a log that was cut is read anew"
+
+
+def test_a_damaged_line_behind_an_offset_is_named_by_its_place_in_the_file(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"images": 1}\n{"images": 2}\nbroken\n')
+    with pytest.raises(StorageError, match=r"log\.jsonl, line 3: is not a JSON object"):
+        rows_after(path, len('{"images": 1}\n'))
