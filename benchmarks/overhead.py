@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from gander.training.trial import fastest_machine
 
 from gander.data.images import open_images
 from gander.engine.guard import Guard
@@ -22,7 +23,6 @@ from gander.recipe.write import recipe_toml
 from gander.run import create_run
 from gander.training.session import Session, image_shape
 from gander.training.stats import Stats
-from gander.training.trial import fastest_machine
 
 REPEATS = 7
 

@@ -35,7 +35,8 @@ def width_edits(factor: float) -> list[str]:
 
 def by_batch_and_width() -> list[dict[str, Any]]:
     """Time the training side by side at every batch, and at every width."""
-    from gander.bench.rounds import side, side_by_side
+    from side_by_side.rounds import side, side_by_side
+
     from gander.engine.machine import share_of_cores
 
     fixed = ["engine.memory=channels_last", f"engine.threads={share_of_cores()}"]

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import sys
 
-from gander.bench.rounds import Result, side, side_by_side
-from gander.bench.side import precisions
+from side_by_side.rounds import Result, side, side_by_side
+
 from gander.errors import UsageError
+from gander.training.speed import precisions
 
 ROUNDS, SECONDS = 5, 2.0
 

@@ -34,7 +34,7 @@ ROWS = (
     "generate",
     "training",
     "doctor launch",
-    "study bench",
+    "study",
     "report dash",
     "cli",
 )

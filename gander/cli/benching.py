@@ -3,133 +3,112 @@
 from __future__ import annotations
 
 import json
-import shlex
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from gander.bench.rounds import Result, side, side_by_side
 from gander.cli.progress import say
 from gander.cli.tables import make_table, print_table
 from gander.errors import UsageError, did_you_mean
 from gander.recipe.shipped import recipe_names
 
+if TYPE_CHECKING:
+    from gander.training.speed import Speed
 
-def bench_verb(
-    recipes: Sequence[str],
-    against: Sequence[str],
-    data: str | None,
-    rounds: int,
-    seconds: float,
-    as_json: bool,
-) -> None:
-    """Measure recipes, each beside the matrix product and beside other programs; or what data cost."""
+
+def bench_verb(recipes: Sequence[str], data: str | None, rounds: int, seconds: float, as_json: bool) -> None:
+    """Measure recipes as a share of the machine's best matrix product; or what data cost."""
     known = recipe_names()
     for name in recipes:
         if name not in known and not name.endswith(".toml"):
             raise UsageError(f"{name}: no recipe{did_you_mean(name, known)}", hint="gander recipes")
-    if against and len(recipes) != 1:
-        raise UsageError(
-            f"--against: compares with one recipe, and {len(recipes) or 'none'} given",
-            hint="gander bench cifar10-dcgan --against COMMAND",
-        )
     answer: dict[str, Any] = {}
     if recipes or data is None:
-        answer["speed"] = _speed(recipes or known, against, rounds, seconds, as_json)
+        answer["speed"] = _speed(recipes or known, rounds, seconds, as_json)
     if data is not None:
         answer["data"] = _data(data, as_json)
-    if as_json:
-        say(json.dumps(answer))
-    else:
-        say("next    gander train quickstart")
+    say(json.dumps(answer) if as_json else "next    gander train quickstart")
 
 
-def _speed(
-    recipes: Sequence[str], against: Sequence[str], rounds: int, seconds: float, as_json: bool
-) -> list[dict[str, Any]]:
-    from gander.bench.side import precisions
+def _speed(recipes: Sequence[str], rounds: int, seconds: float, as_json: bool) -> list[dict[str, Any]]:
+    from gander.recipe.read import load_recipe
+    from gander.training.speed import measure_speed
 
-    products = [side("matrix-product", precision) for precision in precisions()]
-    others = [shlex.split(command) for command in against]
-    rows: list[dict[str, Any]] = []
+    table = make_table("recipe", "on", "batch", "images/s", "rounds", "GFLOP/image", "of matrix product")
+    rows = []
     for number, name in enumerate(recipes, 1):
         if not as_json:
             say(f"{number} / {len(recipes)}  {name} ...")
-        results = side_by_side([*products, side("train", name), *others], rounds, seconds)
-        sides = results[len(products) :]
-        _same_nets(sides)
-        rows += _rows(name, results[: len(products)], sides)
+        speed = measure_speed(load_recipe(name, []), rounds, seconds)
+        rows.append(_row(name, speed))
+        table.add_row(
+            name,
+            str(speed.machine),
+            str(speed.batch),
+            f"{speed.images_per_second:,.1f}",
+            f"{min(speed.rounds):,.1f} to {max(speed.rounds):,.1f}",
+            f"{speed.gflop_per_image:.3f}",
+            f"{speed.share:.0%} of {speed.products[speed.machine.precision]:,.0f} GFLOP/s",
+        )
     if not as_json:
-        _show(rows)
+        print_table(table)
+        best = ", ".join(f"{rate:,.0f} GFLOP/s in {kind}" for kind, rate in speed.products.items())
+        say(f"best matrix product here: {best}")
     return rows
 
 
-def _same_nets(sides: list[Result]) -> None:
-    """Refuse to compare with a side that says that its nets are of another size."""
-    ours, *others = ((side.said.get("g_parameters"), side.said.get("d_parameters")) for side in sides)
-    for other, counts in zip(sides[1:], others, strict=True):
-        if None not in counts and counts != ours:
-            raise UsageError(
-                f"--against: {other.name} has {counts[0]:,} parameters in G and {counts[1]:,} in D, "
-                f"and gander {ours[0]:,} and {ours[1]:,}; only equal nets can be compared"
-            )
-
-
-def _rows(recipe: str, products: list[Result], sides: list[Result]) -> list[dict[str, Any]]:
-    """Describe gander's side, which comes first, and the others beside it."""
-    first = sides[0]
-    best = next(product for product in products if product.said["precision"] == first.said["precision"])
-    return [
-        {
-            "recipe": recipe,
-            "side": result.name,
-            "machine": result.said.get("machine", f"{result.said.get('threads', '?')} threads"),
-            "batch": result.said.get("batch", result.said["images_per_step"]),
-            "images_per_second": round(result.rate, 1),
-            "rounds": [round(rate, 1) for rate in result.rates],
-            "gflop_per_image": round(result.said.get("gflop_per_image", 0.0), 4) or None,
-            "of_matrix_product": round(result.gflops / best.gflops, 3) if result.gflops else None,
-            "matrix_product_gflops": round(best.gflops, 1),
-            "as_fast_as_gander": round(result.times(first), 3),
-            "parameters": [result.said.get("g_parameters"), result.said.get("d_parameters")],
-            "peak_mib": round(result.peak_mib),
-        }
-        for result in sides
-    ]
-
-
-def _show(rows: list[dict[str, Any]]) -> None:
-    several = {row["side"] for row in rows} != {"gander"}
-    table = make_table(
-        "recipe", "side", "on", "batch", "images/s", "rounds", "GFLOP/image", "of matrix product", "MiB"
-    )
-    for row in rows:
-        share = row["of_matrix_product"]
-        table.add_row(
-            row["recipe"],
-            row["side"] + (f" ({row['as_fast_as_gander']:.2f}x)" if several else ""),
-            row["machine"],
-            str(row["batch"]),
-            f"{row['images_per_second']:,.1f}",
-            f"{min(row['rounds']):,.1f} to {max(row['rounds']):,.1f}",
-            f"{row['gflop_per_image']:.3f}" if row["gflop_per_image"] else "",
-            f"{share:.0%} of {row['matrix_product_gflops']:,.0f} GFLOP/s" if share else "",
-            f"{row['peak_mib']:,}",
-        )
-    print_table(table)
+def _row(name: str, speed: Speed) -> dict[str, Any]:
+    return {
+        "recipe": name,
+        "machine": str(speed.machine),
+        "batch": speed.batch,
+        "images_per_second": round(speed.images_per_second, 1),
+        "rounds": [round(rate, 1) for rate in speed.rounds],
+        "gflop_per_image": round(speed.gflop_per_image, 4),
+        "of_matrix_product": round(speed.share, 3),
+        "matrix_product_gflops": {kind: round(rate, 1) for kind, rate in speed.products.items()},
+    }
 
 
 def _data(source: str, as_json: bool) -> dict[str, Any]:
-    from gander.bench.data import measure_data
+    """Decode a data set into an empty store, and open it again."""
+    from gander.data.images import open_images
 
-    cost = measure_data(source)
+    named = ("", source) if Path(source).exists() else (source, "")
+    with tempfile.TemporaryDirectory() as folder, _cache(folder):
+        began = time.perf_counter()
+        images = open_images(*named)
+        decoded = time.perf_counter()
+        open_images(*named)
+        opened = time.perf_counter()
+        mib = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file()) / 2**20
+    decode, again = decoded - began, opened - decoded
     if not as_json:
         say(
-            f"{source}: {cost.images:,} images\n"
-            f"decoded into the store   {cost.decode_seconds:.2f} s, "
-            f"{cost.images / cost.decode_seconds:,.0f} images/s, {cost.store_mib:,.0f} MiB\n"
-            f"opened from the store    {cost.open_seconds * 1000:.1f} ms\n"
-            f"start to first step      {cost.first_step_seconds:.2f} s, "
-            f"{cost.first_step_again_seconds:.2f} s the second time"
+            f"{source}: {len(images):,} images\n"
+            f"decoded into the store   {decode:.2f} s, {len(images) / decode:,.0f} images/s, {mib:,.0f} MiB\n"
+            f"opened from the store    {again * 1000:.1f} ms"
         )
-    return {"source": source, **asdict(cost)}
+    return {
+        "source": source,
+        "images": len(images),
+        "decode_seconds": decode,
+        "open_seconds": again,
+        "store_mib": mib,
+    }
+
+
+@contextmanager
+def _cache(folder: str) -> Iterator[None]:
+    before = os.environ.get("GANDER_CACHE")
+    os.environ["GANDER_CACHE"] = folder
+    try:
+        yield
+    finally:
+        del os.environ["GANDER_CACHE"]
+        if before is not None:
+            os.environ["GANDER_CACHE"] = before

@@ -262,10 +262,6 @@ def bench(
         list[str] | None,
         typer.Argument(metavar="[RECIPE]...", help="Without one, all that are shipped."),
     ] = None,
-    against: Annotated[
-        list[str] | None,
-        typer.Option("--against", metavar="COMMAND", help="A program to time beside one recipe, in turns."),
-    ] = None,
     data: Annotated[
         str | None, typer.Option("--data", metavar="NAME|PATH", help="Measure what this data set costs.")
     ] = None,
@@ -276,7 +272,7 @@ def bench(
     """Measure how fast recipes train here, as a share of what the machine can do."""
     from gander.cli.benching import bench_verb
 
-    bench_verb(recipes or [], against or [], data, rounds, seconds, json)
+    bench_verb(recipes or [], data, rounds, seconds, json)
 
 
 def main() -> None:

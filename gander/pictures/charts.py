@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,7 @@ _LOG_SPAN = 30.0  # from which spread on these get a log axis
 _CROWDED = 150  # points from which a line is drawn faint, with its moving median over it
 _FEW = 20  # points below which each counts: no percentile hides one
 _LARGEST = 1e30  # beyond, the transforms of a plot overflow
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.size": 9.0,
     "axes.titlesize": 10.5,
     "axes.spines.top": False,
@@ -211,9 +211,11 @@ def _draw(axes: Axes, panel: _Panel, end: float) -> None:
 
 def _stroke(axes: Axes, series: _Series, style: str, opacity: float, width: float) -> None:
     for stroke in series.strokes():
-        dots = {"marker": "o", "markersize": 3.5} if len(stroke) < _FEW else {}
+        dot = "o" if len(stroke) < _FEW else ""
         across, up = series.images[stroke], series.values[stroke]
-        axes.plot(across, up, style, color=series.colour, alpha=opacity, linewidth=width, **dots)
+        axes.plot(
+            across, up, dot + style, color=series.colour, alpha=opacity, linewidth=width, markersize=3.5
+        )
 
 
 def _off_scale(panel: Sequence[_Series], low: float, high: float) -> str:

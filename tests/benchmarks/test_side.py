@@ -4,19 +4,19 @@ import json
 
 import pytest
 import torch
+from side_by_side.rounds import side, side_by_side
 from torch import nn
 
-from gander.bench.rounds import side, side_by_side
-from gander.bench.side import _Operations, precisions
+from gander.training.speed import Operations, precisions
 
 N = 5
 
 
 def counted(net, images):
     """Multiplications and additions of one look, and of differentiating it by the weights."""
-    with _Operations() as forward:
+    with Operations() as forward:
         loss = net(images).sum()
-    with _Operations() as backward:
+    with Operations() as backward:
         loss.backward()
     return forward.operations, backward.operations
 

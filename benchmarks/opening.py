@@ -1,4 +1,7 @@
-"""What the data cost: decoding into the store, opening from it, and the start of a training."""
+"""What the data cost: decoding into the store, opening from it, and the start of a training.
+
+python benchmarks/opening.py NAME|PATH
+"""
 
 from __future__ import annotations
 
@@ -33,8 +36,7 @@ class DataCost:
 def measure_data(source: str) -> DataCost:
     """Decode a data set into an empty store, open it again, and start a training on it twice.
 
-    The first start measures what the engine is to choose, the second recalls it; both are from the start of
-    the process to the end of the first step.
+    Both starts are from the start of the process to the end of the first step.
 
     Raises: DataError as `open_images`.
     """
@@ -80,3 +82,7 @@ def _first_step(recipe: str, source: str, run: Path) -> float:
     if process.returncode:
         raise GanderError(f"{' '.join(command)}: {said.strip()}")
     return seconds
+
+
+if __name__ == "__main__":
+    print(measure_data(sys.argv[1]))

@@ -4,8 +4,7 @@ import os
 
 import numpy as np
 import pytest
-
-from gander.bench.data import measure_data
+from opening import measure_data
 
 
 @pytest.mark.slow

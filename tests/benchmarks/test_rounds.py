@@ -3,8 +3,8 @@
 import sys
 
 import pytest
+from side_by_side.rounds import Result, side_by_side
 
-from gander.bench.rounds import Result, side_by_side
 from gander.errors import UsageError
 
 _SIDE = """

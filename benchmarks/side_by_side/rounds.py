@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from gander.errors import UsageError
@@ -95,13 +96,13 @@ class _Side:
 
 def side(*words: str) -> list[str]:
     """Give the command of one of gander's own sides."""
-    return [sys.executable, "-m", "gander.bench.side", *words]
+    return [sys.executable, str(Path(__file__).with_name("side.py")), *words]
 
 
 def side_by_side(commands: Sequence[Sequence[str]], rounds: int, seconds: float) -> list[Result]:
     """Run every side for about `seconds` in each of the rounds, one after another.
 
-    Raises: UsageError where a side cannot be started, or does not speak as `gander.bench.side` does.
+    Raises: UsageError where a side cannot be started, or does not speak as `side.py` does.
     """
     sides: list[_Side] = []
     try:
