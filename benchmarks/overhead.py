@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from gander.training.trial import fastest_machine
 
 from gander.data.images import open_images
 from gander.engine.guard import Guard
@@ -21,7 +20,7 @@ from gander.engine.machine import choose_machine
 from gander.recipe.read import load_recipe
 from gander.recipe.write import recipe_toml
 from gander.run import create_run
-from gander.training.session import Session, image_shape
+from gander.training.session import Session
 from gander.training.stats import Stats
 
 REPEATS = 7
@@ -43,11 +42,10 @@ def main() -> None:
     recipe = load_recipe(name, edits)
     images = open_images(recipe.data.source, recipe.data.path, recipe.data.size)
     machine = choose_machine(recipe.engine)
-    machine, _ = fastest_machine(recipe, images, image_shape(recipe, images), machine)
     session = Session(recipe, images, machine)
     trainer, shown = session.trainer, recipe.shown_per_step
-    trainer.step(session.batches)
-    step = seconds(lambda: trainer.step(session.batches))
+    trainer.step()
+    step = seconds(trainer.step)
 
     numbers, guard, stats = torch.rand(4), Guard(), Stats()
     names = ["loss", "real", "fake", "grad"]
@@ -59,13 +57,12 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         run = create_run(Path(folder) / "run", name, recipe_toml(recipe), machine.describe())
-        session._began = session._last_time = time.monotonic()
-        session._last_images = 0
+        session.run = run
         chores = {
             "guard and statistics, each step": (seconds(watch) / 100, shown),
-            "row of the log": (seconds(lambda: session._log(run)), recipe.every.log),
-            "samples": (seconds(lambda: session._draw_samples(run)), recipe.every.samples),
-            "checkpoint": (seconds(lambda: session.save(run)), recipe.every.save),
+            "row of the log": (seconds(lambda: session.log(session)), recipe.every.log),
+            "samples": (seconds(lambda: session.draw_samples()), recipe.every.samples),
+            "checkpoint": (seconds(session.save), recipe.every.save),
         }
     print(f"{name} on {machine}: {step * 1000:.0f} ms a step of {shown} images, median of {REPEATS}")
     print("| chore | ms | every | share of the training |\n|---|---|---|---|")

@@ -21,6 +21,7 @@ from gander.recipe.merge import edit
 from gander.recipe.plugins import import_plugins
 from gander.recipe.problems import problem_lines
 from gander.schedule import Scalar, Settings, Share, within
+from gander.techniques import ada  # noqa: F401 - as above
 from gander.techniques.latents import Normal
 from gander.techniques.objectives import NonSaturating
 from gander.techniques.penalties import Penalties
@@ -289,10 +290,18 @@ def build_recipe(tree: Mapping[str, Any], folder: Path | None = None) -> Recipe:
 
     Raises: RecipeError, one line a problem.
     """
+    if not _bounded(tree):
+        raise RecipeError("the recipe is nested too deep, or a number is too long")
     import_plugins(tree.get("plugins"), folder)
     try:
         return Recipe.model_validate(dict(tree))
     except ValidationError as error:
         raise RecipeError(*problem_lines(error, dict(tree), Recipe)) from None
-    except (RecursionError, ValueError):
-        raise RecipeError("the recipe is nested too deep, or a number is too long") from None
+
+
+def _bounded(value: Any, levels: int = 50) -> bool:
+    """Say whether plain data can be shown: what cannot trips pydantic itself."""
+    if isinstance(value, int):
+        return value.bit_length() < 10_000
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return levels > 0 and all(_bounded(part, levels - 1) for part in parts)

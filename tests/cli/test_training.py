@@ -18,7 +18,7 @@ def test_a_training_names_its_run_its_pictures_and_the_next_command(gander, tmp_
     assert answer.code == 0
     lines = answer.out.splitlines()
     assert lines[:2] == [
-        "engine  cpu, float32, channels last, 1 thread, as the recipe says",
+        "engine  cpu, float32, channels last, 1 thread",
         f"run {runs / 'tiny-1'}: 96 images",
     ]
     assert re.search(r" 96 / 96  loss D \d\.\d{3} G \d\.\d{3}  D\(real\) .* images/s  took", answer.out)
