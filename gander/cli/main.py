@@ -233,13 +233,34 @@ def generate(
     json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Write a labelled data set of fresh images, with a card. Interrupted, the same command goes on."""
-    from gander.cli.generating import generate_verb
-    from gander.generate.produce import Wishes
-    from gander.generate.sieve import Rules
+    import time
 
-    rules = Rules(keep, no_copies, no_duplicates)
-    wishes = Wishes(n, to, format, tuple(classes or ()), like, label_with, seed, truncation, rules, license)
-    generate_verb(run, wishes, json)
+    from gander.actions.generate import generate as write_data_set
+    from gander.cli.generating import show_data_set, typed_command
+    from gander.cli.progress import counting
+
+    began, speaks = time.monotonic(), os.environ.get("RANK", "0") == "0"
+    with counting(n, json or not speaks) as progress:
+        made = write_data_set(
+            run,
+            n,
+            to,
+            format=format,
+            classes=classes or (),
+            like=like,
+            label_with=label_with,
+            seed=seed,
+            truncation=truncation,
+            keep=keep,
+            no_copies=no_copies,
+            no_duplicates=no_duplicates,
+            license=license,
+            command=typed_command(),
+            device=os.environ.get("GANDER_DEVICE", "auto"),
+            progress=progress,
+        )
+    if speaks:
+        show_data_set(made, time.monotonic() - began, json)
 
 
 @app.command()

@@ -70,7 +70,7 @@ def inspect_data(source: str = "", path: str = "", size: int | None = None, spli
     Raises: DataError where there is no such data, or no image of it can be used.
     """
     stored = find_stored(source, path, size, split)
-    images = as_images(stored, path or source)
+    images = as_images(stored, source, path)
     means, deviations = _moments(images.pixels)
     return Summary(
         source=images.source,

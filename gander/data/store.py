@@ -20,7 +20,7 @@ import numpy.typing as npt
 from gander.data.filling import fill
 from gander.data.origins import Origin, Pixels, Problem
 from gander.errors import DataError, StorageError
-from gander.files import sync_folder
+from gander.files import one_at_a_time, sync_folder
 
 VERSION = 1
 """Raised when the same files would decode to other pixels."""
@@ -73,7 +73,7 @@ def open_stored(origin: Origin, size: int | None, title: str) -> Stored:
             return stored
         key = _key(settings, _hashes(origin))
         folder = _place(key)
-        with locked(folder.with_suffix(".lock")):
+        with one_at_a_time(folder.with_suffix(".lock")):
             if not (stored := _load(folder)):
                 _replace(folder, origin, size, title)
                 stored = _load(folder)
@@ -83,17 +83,6 @@ def open_stored(origin: Origin, size: int | None, title: str) -> Stored:
             )
         _write_index(index, key)
     return stored
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Let one process at a time past; a lock ends with the process that holds it."""
-    import fcntl
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 @contextmanager

@@ -11,8 +11,8 @@ import torch
 from gander.data.images import Images, open_images
 from gander.data.progress import progress
 from gander.errors import DataError, UsageError
-from gander.generate.load import Sampler
-from gander.generate.stream import natural_labels
+from gander.generation.load import Sampler
+from gander.generation.stream import natural_labels
 from gander.recipe.read import read_recipe
 from gander.run import Run
 from gander.scores.evaluation import Subject

@@ -9,14 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gander.data.images import Images
+from gander.data.images import Images, open_images
 from gander.data.origins import Pixels
-from gander.errors import UsageError
-from gander.generate.load import Sampler
+from gander.errors import UsageError, did_you_mean
+from gander.generation.load import BLOCK, Sampler
 from gander.techniques.latents import Normal, Truncated
-
-BLOCK = 256
-"""Images a forward pass: always as many, for the same row of another batch may differ in its last bits."""
 
 Indices = npt.NDArray[np.int64]
 
@@ -66,6 +63,34 @@ def natural_labels(sampler: Sampler, images: Images, n: int) -> Indices:
     """Give n labels in the mix of classes that real images have, in turns; 0 where there are no classes."""
     counts = images.counts().tolist() if images.classes == sampler.classes else []
     return spread(shares(counts or [1] * max(sampler.generator.num_classes, 1), n))
+
+
+def class_counts(sampler: Sampler, n: int, classes: Sequence[str], like: str | None) -> list[int]:
+    """Say how many of n images each class gets: as many each, or as in other data; [] without classes.
+
+    Raises: UsageError where the generator does not know a class, DataError as `open_images`.
+    """
+    if not sampler.conditional:
+        for name in classes:
+            sampler.label(name)
+        if like:
+            raise UsageError("--like: this generator knows no classes, so that their counts cannot be copied")
+        return []
+    asked = {sampler.label(name) for name in classes} or {*range(len(sampler.classes))}
+    weights = [int(label in asked) for label in range(len(sampler.classes))]
+    if like:
+        theirs = open_images(like)
+        for name in theirs.classes:
+            if name not in sampler.classes:
+                known = f"{like} has a class {name}, and this generator {', '.join(sampler.classes)}"
+                raise UsageError(f"--like: {known}{did_you_mean(name, sampler.classes)}")
+        counts = dict(zip(theirs.classes, theirs.counts().tolist(), strict=True))
+        weights = [
+            counts.get(name, 0) * weight for name, weight in zip(sampler.classes, weights, strict=True)
+        ]
+        if not sum(weights):
+            raise UsageError(f"--like: {like} has no labelled image of these classes")
+    return shares(weights, n)
 
 
 def spread(counts: Sequence[int]) -> Indices:

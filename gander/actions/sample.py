@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from gander.errors import UsageError
-from gander.generate.load import Sampler, load
+from gander.generation.load import Sampler, load
 from gander.pictures.sheet import contact_sheet, save_picture
 from gander.run import Run
 
@@ -20,7 +21,12 @@ _FRAME = 640  # pixels across an animation, which would be many megabytes at the
 
 
 def sample(
-    run: str | Path | Run, n: int = 100, classes: tuple[str, ...] = (), seed: int = 0, columns: int = 0
+    run: str | Path | Run,
+    n: int = 100,
+    classes: Sequence[str] = (),
+    seed: int = 0,
+    columns: int = 0,
+    device: str = "cpu",
 ) -> Image.Image:
     """Draw a contact sheet of n fresh images.
 
@@ -29,7 +35,7 @@ def sample(
 
     Raises: UsageError where n or a class does not fit, CheckpointError where the run holds no generator.
     """
-    sampler = load(run)
+    sampler = load(run, device)
     if not 1 <= n <= _MOST:
         raise UsageError(f"n = {n}: a contact sheet takes 1 to {_MOST:,} images", hint="-n 100")
     latents = sampler.draw(n, seed)
@@ -45,31 +51,41 @@ def sample(
 
 
 def walk(
-    run: str | Path | Run, rows: int = 8, classes: tuple[str, ...] = (), seed: int = 0, steps: int = 12
+    run: str | Path | Run,
+    rows: int = 8,
+    classes: Sequence[str] = (),
+    seed: int = 0,
+    steps: int = 12,
+    device: str = "cpu",
 ) -> Image.Image:
     """Draw latent walks, one a row, from one latent to another along the great circle between them.
 
     Raises: UsageError where a class does not fit, CheckpointError where the run holds no generator.
     """
-    sampler, latents, named = _walks(load(run), rows, classes, seed, steps)
+    sampler, latents, named = _walks(load(run, device), rows, classes, seed, steps)
     labels = torch.tensor(named).repeat_interleave(steps) if sampler.conditional else None
     names = tuple(sampler.classes[label] for label in named)
     return _sheet(sampler, latents.flatten(0, 1), labels, steps, names)
 
 
 def animate(
-    run: str | Path | Run, rows: int = 8, classes: tuple[str, ...] = (), seed: int = 0, steps: int = 24
+    run: str | Path | Run,
+    rows: int = 8,
+    classes: Sequence[str] = (),
+    seed: int = 0,
+    steps: int = 24,
+    device: str = "cpu",
 ) -> list[Image.Image]:
     """Draw latent walks as the frames of an animation that comes back to where it began.
 
     Each frame holds all walks side by side, a class each where there are classes; raises as `walk` does.
     """
-    sampler, latents, named = _walks(load(run), rows, classes, seed, steps)
+    sampler, latents, named = _walks(load(run, device), rows, classes, seed, steps)
     labels = torch.tensor(named) if sampler.conditional else None
     columns = _columns(len(latents))
-    made = [sampler.images(latents[:, step], labels).numpy() for step in range(steps)]
-    scale = max(1, _FRAME // (columns * made[0].shape[-1]))
-    frames = [contact_sheet(images, columns, scale) for images in made]
+    moments = [sampler.images(latents[:, step], labels).numpy() for step in range(steps)]
+    scale = max(1, _FRAME // (columns * moments[0].shape[-1]))
+    frames = [contact_sheet(images, columns, scale) for images in moments]
     return frames + frames[-2:0:-1]
 
 
@@ -83,7 +99,7 @@ def save_animation(frames: list[Image.Image], path: Path) -> None:
 
 
 def _walks(
-    sampler: Sampler, rows: int, classes: tuple[str, ...], seed: int, steps: int
+    sampler: Sampler, rows: int, classes: Sequence[str], seed: int, steps: int
 ) -> tuple[Sampler, Tensor, list[int]]:
     """Give the latents (rows, steps, Z) of walks, and the class of each, if there are classes."""
     named = [sampler.label(name) for name in classes]

@@ -27,7 +27,8 @@ from gander.recipe.write import portable_toml, recipe_toml
 from gander.run import BEST, Run, find_run
 from gander.techniques.slots import Latents
 
-_AT_ONCE = 256  # images a forward pass
+BLOCK = 256
+"""Images a forward pass, of data sets always as many: a row of another batch may differ in its last bits."""
 
 
 @dataclass(frozen=True)
@@ -63,32 +64,61 @@ class Sampler:
 
     @torch.no_grad()
     def images(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Make uint8 images (N, C, H, W), on the CPU, from latents (N, Z) and labels (N,)."""
-        return torch.cat([*self._portions(latents, labels)])
+        """Make uint8 images (N, C, H, W), on the CPU, from latents (N, Z) and, with classes, labels (N,).
 
-    def _portions(self, latents: Tensor, labels: Tensor | None) -> Iterator[Tensor]:
+        Raises: UsageError where labels are wanted and are not N whole numbers of a class.
+        """
+        if self.conditional:
+            labels = self._checked(labels, len(latents))
+        return torch.cat([*self._blocks(latents, labels if self.conditional else None)])
+
+    def _checked(self, labels: Tensor | None, n: int) -> Tensor:
+        count = self.generator.num_classes
+        known = f"0 to {count - 1} ({', '.join(self.classes[:10])}{', ...' * (count > 10)})"
+        hint = f"labels=torch.arange({n}) % {count}"
+        if labels is None:
+            raise UsageError(f"labels: this generator is asked for a class an image, {known}", hint=hint)
+        if labels.shape != (n,) or labels.is_floating_point() or labels.dtype == torch.bool:
+            given = f"{str(labels.dtype).removeprefix('torch.')} {tuple(labels.shape)}"
+            raise UsageError(f"labels: {given}; allowed are whole numbers ({n},), {known}", hint=hint)
+        wrong = labels[(labels < 0) | (labels >= count)]
+        if len(wrong):
+            raise UsageError(f"labels: {int(wrong[0])}; allowed are {known}", hint=hint)
+        return labels
+
+    def _blocks(self, latents: Tensor, labels: Tensor | None) -> Iterator[Tensor]:
         device = next(self.generator.parameters()).device
         was_training = self.generator.training
         self.generator.eval()
-        for start in range(0, len(latents), _AT_ONCE):
-            part = slice(start, start + _AT_ONCE)
-            told = None if labels is None or not self.conditional else labels[part].to(device)
-            made = self.generator(latents[part].to(device), told).float()
-            yield to_uint8(made, self.generator.low, self.generator.high).cpu().contiguous()
+        for start in range(0, len(latents), BLOCK):
+            part = slice(start, start + BLOCK)
+            classes = None if labels is None else labels[part].to(device)
+            images = self.generator(latents[part].to(device), classes).float()
+            yield to_uint8(images, self.generator.low, self.generator.high).cpu().contiguous()
         self.generator.train(was_training)
 
 
-def load(run: str | Path | Run) -> Sampler:
-    """Load the averaged generator of a run, or of a generator.safetensors file, onto the CPU.
+def load(run: str | Path | Run, device: str = "cpu") -> Sampler:
+    """Load the averaged generator of a run, or of a generator.safetensors file.
 
-    Raises: UsageError where there is no such run, CheckpointError where it holds no usable generator.
+    Raises: UsageError where there is no such run or device, CheckpointError where it has no usable generator.
     """
+    sampler = _load_file(weights_of(run))
+    try:
+        sampler.generator.to(device)
+    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built for the device
+        raise UsageError(f'device "{device}": {first_line(error)}', hint='device="cpu"') from None
+    return sampler
+
+
+def weights_of(run: str | Path | Run) -> Path:
+    """Give the file of a generator's weights, by a run, its name or path, or the file's own."""
     if isinstance(run, Run):
-        return _load_file(run.weights_file)
+        return run.weights_file
     path = Path(run)
     if path.suffix == ".safetensors" and (path.is_file() or path.name != BEST):
-        return _load_file(path)
-    return _load_file(find_run(str(run)).weights_file)
+        return path
+    return find_run(str(run)).weights_file
 
 
 def _load_file(path: Path) -> Sampler:
@@ -107,8 +137,8 @@ def _load_file(path: Path) -> Sampler:
         generator = build_generator(recipe, image, len(classes))
         generator.load_state_dict(tensors)
     except (GanderError, SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        told = f"{path}: is not a generator that can be read: {first_line(error)}"
-        raise CheckpointError(told, hint=getattr(error, "hint", "")) from None
+        reason = f"{path}: is not a generator that can be read: {first_line(error)}"
+        raise CheckpointError(reason, hint=getattr(error, "hint", "")) from None
     # A tenth to a third faster on CPUs.
     generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Sampler(generator.eval(), recipe.latents, classes, recipe.averages[0].weights)

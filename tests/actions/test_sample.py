@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
+from gander.actions import sample as sample_module
+from gander.actions.sample import animate, sample, save_animation, slerp, walk
 from gander.errors import UsageError
-from gander.generate import sample as sample_module
-from gander.generate.load import load
-from gander.generate.sample import animate, sample, save_animation, slerp, walk
+from gander.generation.load import load
 from gander.training.loop import train
 from tests.tiny import tiny
 

@@ -12,16 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from gander.data.arrays import array_entries
-from gander.data.origins import Contents, Entry, Origin, damaged, unreadable
+from gander.data.formats.format import MOST_BYTES, Format
+from gander.data.origins import Contents, Entry, Origin, array_entries, damaged, unreadable
 
-BATCHES = {"train": tuple(f"data_batch_{number}" for number in range(1, 6)), "test": ("test_batch",)}
-META = "batches.meta"
-SIDE = 32
-MOST_BYTES = 64 << 20
-
-Members = Callable[[], Iterator[tuple[str, bytes]]]
-"""Gives file names and contents, one at a time."""
+_BATCHES = {"train": tuple(f"data_batch_{number}" for number in range(1, 6)), "test": ("test_batch",)}
+_META = "batches.meta"
+_SIDE = 32
+_ARCHIVE = "cifar-10-python.tar.gz"
 
 
 def _empty_array(kind: type, shape: tuple[int, ...], code: bytes) -> np.ndarray[Any, Any]:
@@ -40,7 +37,6 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 
 class _ArrayUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        """Look a name up in the list of what is allowed, before anything can be called."""
         if (module, name) not in _ALLOWED:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no data set needs; refused")
         return _ALLOWED[module, name]
@@ -54,53 +50,57 @@ def unpickle(encoded: bytes) -> Any:
     return _ArrayUnpickler(io.BytesIO(encoded), encoding="bytes").load()
 
 
-def cifar_folder_origin(folder: Path, split: str) -> Origin:
-    """Read the folder cifar-10-batches-py."""
-    files = tuple(path for name in (META, *BATCHES[split]) if (path := folder / name).exists())
-    return Origin(folder, files, f"cifar {split}", lambda: _read(_from_folder(files), split))
+class CifarPickles(Format):
+    """The folder cifar-10-batches-py, or the archive of it as it stands: nothing is unpacked to disk."""
+
+    reads = f"cifar-10-batches-py or {_ARCHIVE}"
+    suffixes = (".tar.gz", ".tgz")
+
+    def files_in(self, folder: Path, split: str) -> list[Path]:
+        for inner in (folder, folder / "cifar-10-batches-py"):
+            if (inner / _META).exists():
+                names = (_META, *_BATCHES[split])
+                return [path for name in names if (path := inner / name).exists()]
+        return [path for path in (folder / _ARCHIVE,) if path.exists()]
+
+    def origin(self, root: Path, files: list[Path], split: str) -> Origin:
+        def members() -> Iterator[tuple[str, bytes]]:
+            if files[0].name == _META:
+                yield from ((file.name, file.read_bytes()) for file in files)
+                return
+            with damaged(files[0]), tarfile.open(files[0], "r|gz") as archive:
+                for member in archive:
+                    name = PurePosixPath(member.name).name
+                    if name in (_META, *_BATCHES[split]) and member.size <= MOST_BYTES:
+                        file = archive.extractfile(member)
+                        yield name, file.read() if file else b""
+
+        return Origin(root, tuple(files), f"cifar {split}", lambda: _read(members, split))
 
 
-def _from_folder(files: tuple[Path, ...]) -> Members:
-    return lambda: ((file.name, file.read_bytes()) for file in files)
-
-
-def cifar_archive_origin(path: Path, split: str) -> Origin:
-    """Read cifar-10-python.tar.gz as it stands; nothing is unpacked to disk."""
-
-    def members() -> Iterator[tuple[str, bytes]]:
-        with damaged(path), tarfile.open(path, "r|gz") as archive:
-            for member in archive:
-                name = PurePosixPath(member.name).name
-                if name in (META, *BATCHES[split]) and member.size <= MOST_BYTES:
-                    file = archive.extractfile(member)
-                    yield name, file.read() if file else b""
-
-    return Origin(path.parent, (path,), f"cifar {split}", lambda: _read(members, split))
-
-
-def _read(members: Members, split: str) -> Contents:
-    with damaged(META):
-        meta: Any = next((unpickle(encoded) for name, encoded in members() if name == META), {})
+def _read(members: Callable[[], Iterator[tuple[str, bytes]]], split: str) -> Contents:
+    with damaged(_META):
+        meta: Any = next((unpickle(encoded) for name, encoded in members() if name == _META), {})
         names = meta.get(b"label_names", meta.get("label_names", ()))
         classes = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names)
 
     def entries() -> Iterator[Entry]:
-        missing = {*BATCHES[split]}
+        missing = {*_BATCHES[split]}
         for name, encoded in members():
-            if name != META:
+            if name != _META:
                 missing.discard(name)
                 yield from _batch(name, encoded)
         for name in sorted(missing):
             yield unreadable(name, "this file is missing")
 
-    return Contents(entries(), True, classes, len(BATCHES[split]) * 10_000)
+    return Contents(entries(), True, classes, len(_BATCHES[split]) * 10_000)
 
 
 def _batch(name: str, encoded: bytes) -> Iterator[Entry]:
     try:
         batch = unpickle(encoded)
         flat, labels = (batch[key] if key in batch else batch[key.encode()] for key in ("data", "labels"))
-        images = np.asarray(flat, np.uint8).reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
+        images = np.asarray(flat, np.uint8).reshape(-1, 3, _SIDE, _SIDE).transpose(0, 2, 3, 1)
     except Exception as error:  # a damaged pickle may raise anything
         yield unreadable(name, f"damaged: {error}")
         return

@@ -10,8 +10,8 @@ import safetensors.torch
 import torch
 
 from gander.errors import CheckpointError, UsageError, exit_code
-from gander.generate import load as load_module
-from gander.generate.load import load
+from gander.generation import load as load_module
+from gander.generation.load import load
 from gander.training.checkpoint import newest_checkpoint
 from gander.training.loop import train
 from tests.tiny import tiny
@@ -87,7 +87,7 @@ def test_the_size_of_a_batch_does_not_change_an_image(flavour, trained, monkeypa
     sampler = load(trained(flavour))
     whole = pictures(sampler).int()
     for at_once in (1, 5):
-        monkeypatch.setattr(load_module, "_AT_ONCE", at_once)
+        monkeypatch.setattr(load_module, "BLOCK", at_once)
         assert (pictures(sampler).int() - whole).abs().max() <= 1, "beyond the rounding of a level"
 
 

@@ -9,17 +9,15 @@ import pytest
 import torch
 
 from gander.errors import UsageError
-from gander.generate.sieve import Rules, Sieve, _repeated, too_near
+from gander.generation.sieve import Rules, Sieve, _repeated, too_near
 from gander.scores.extractor import Opinion
 
 TRAINED = torch.stack([torch.arange(0, 100.0), torch.zeros(100)], 1)
 
 
-def reals():
+def memory():
     """Training images a step apart; held-out images half a step from them."""
-    return SimpleNamespace(
-        memory=SimpleNamespace(features=TRAINED, held_out=TRAINED + torch.tensor([0, 0.5]))
-    )
+    return SimpleNamespace(features=TRAINED, held_out=TRAINED + torch.tensor([0, 0.5]))
 
 
 def opinion(features, sure):
@@ -31,7 +29,7 @@ def opinion(features, sure):
 def sift(seen, labels, counts, rules):
     """Look at images by their numbers, and choose."""
     judge = SimpleNamespace(look=lambda places: Opinion(seen.features[places], seen.probabilities[places]))
-    sieve = Sieve(rules, judge, reals())
+    sieve = Sieve(rules, judge, memory())
     return sieve.choose(sieve.look(np.arange(len(seen.features)), labels), labels, counts, ("one", "other"))
 
 
@@ -53,7 +51,7 @@ def test_without_labels_any_class_is_as_good():
 
 
 def test_near_copies_are_nearer_than_held_out_images_are():
-    assert too_near(reals().memory) == pytest.approx(0.5)
+    assert too_near(memory()) == pytest.approx(0.5)
     features = [
         [3.0, 0.0],
         [3.0, -0.49],

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from gander.actions.export import export
 from gander.errors import UsageError
-from gander.generate.export import export_generator
-from gander.generate.load import load
+from gander.generation.load import load
 from gander.training.loop import train
 from tests.tiny import tiny
 
@@ -27,7 +27,7 @@ def run(request, tmp_path_factory):
 def test_onnx_gives_the_same_bytes_for_any_count(run, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    made = export_generator(run, tmp_path / "g.onnx")
+    made = export(run, tmp_path / "g.onnx")
     assert (made.images, made.largest <= 1) == (1000, True)
     assert made.differing < 1e-3
     session = onnxruntime.InferenceSession(str(tmp_path / "g.onnx"), providers=["CPUExecutionProvider"])
@@ -43,7 +43,7 @@ def test_onnx_gives_the_same_bytes_for_any_count(run, tmp_path):
 
 
 def test_safetensors_are_loaded_without_the_run(run, tmp_path):
-    made = export_generator(run, tmp_path / "g.safetensors")
+    made = export(run, tmp_path / "g.safetensors")
     sampler = load(tmp_path / "g.safetensors")
     latents, labels = sampler.draw(5), torch.arange(5) % 2
     assert torch.equal(sampler.images(latents, labels), load(run).images(latents, labels))
@@ -66,7 +66,7 @@ def test_safetensors_are_loaded_without_the_run(run, tmp_path):
 def test_mistakes_are_told_and_nothing_is_overwritten(run, tmp_path, name, told):
     (tmp_path / "there.onnx").write_text("mine")
     with pytest.raises(UsageError, match=f"(?s){told}"):
-        export_generator(run, tmp_path / name)
+        export(run, tmp_path / name)
     assert (tmp_path / "there.onnx").read_text() == "mine"
 
 
@@ -75,4 +75,4 @@ def test_a_missing_package_is_told(run, tmp_path, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(UsageError, match="pip install onnx onnxruntime onnxscript"):
-        export_generator(run, tmp_path / "g.onnx")
+        export(run, tmp_path / "g.onnx")

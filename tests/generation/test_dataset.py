@@ -20,17 +20,21 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from gander.actions import generate as generating
+from gander.actions.generate import generate
+from gander.data.formats.all import written_formats
+from gander.data.formats.format import Layout
 from gander.data.images import open_images
 from gander.errors import DataError, RunInUseError, StorageError, UsageError
 from gander.files import locked
-from gander.generate import dataset, produce, sieve
-from gander.generate.card import write_card
-from gander.generate.dataset import find_target
-from gander.generate.load import load
-from gander.generate.produce import Producer, Wishes
-from gander.generate.sieve import Rules, Sieve
-from gander.generate.stream import BLOCK, Stream, shares, spread, truncated
-from gander.generate.writers import FORMATS, About
+from gander.generation import draft as drafts
+from gander.generation import sieve
+from gander.generation.card import write_card
+from gander.generation.draft import Draft, Plan
+from gander.generation.load import BLOCK, load
+from gander.generation.sieve import Sieve
+from gander.generation.stream import Stream, shares, spread, truncated
+from gander.generation.target import find_target
 from gander.recipe.read import load_recipe
 from gander.scores.judge import find_judge
 from gander.training.loop import train
@@ -38,6 +42,7 @@ from tests.judged import dark_and_light, teach_judge
 from tests.tiny import command, finish, start, tiny
 
 N = 5 * BLOCK // 2  # two parts and a bit, of a block each
+FORMATS = [*written_formats()]
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +57,23 @@ def runs(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
-    monkeypatch.setattr(dataset, "PART", BLOCK)
+    monkeypatch.setattr(drafts, "PART", BLOCK)
 
 
-def produced(run, to, **wishes):
-    return Producer(run, Wishes(n=wishes.pop("n", N), to=to, **wishes)).produce(lambda count: None)
+def produced(run, to, n=N, **options):
+    return generate(run, n, to, device="cpu", **options)
+
+
+def stopped(run, to, **options):
+    """Begin a data set, and be interrupted when its parts are there."""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Draft, "join", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            produced(run, to, **options)
 
 
 def contents(folder):
@@ -111,7 +128,7 @@ def test_grey_images_keep_one_channel(tmp_path):
 
 
 def test_large_sets_are_cut_into_files_that_are_read_as_one(runs, tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset, "LARGEST", BLOCK * 210)
+    monkeypatch.setattr(drafts, "LARGEST", BLOCK * 210)
     for name in FORMATS:
         made = produced(runs["classes"], tmp_path / f"out-{name}", format=name)
         assert (len(made.files) > 1) == (name not in ("zip", "folder")), "which are read whole by all"
@@ -168,7 +185,7 @@ def test_classes_are_balanced_and_spread_over_the_whole():
 def test_some_classes_can_be_asked_for(runs, tmp_path):
     made = produced(runs["classes"], tmp_path / "out", classes=("square",), n=30)
     assert set(open_images(str(tmp_path / "out")).labels) == {1}
-    assert made.told["counts"] == {"square": 30}
+    assert made.facts["counts"] == {"square": 30}
 
 
 def test_class_counts_can_be_copied(runs, tmp_path):
@@ -176,12 +193,12 @@ def test_class_counts_can_be_copied(runs, tmp_path):
     images = np.zeros((40, 8, 8, 3), np.uint8)
     np.savez(tmp_path / "like.npz", images=images, labels=labels, classes=["circle", "square"])
     made = produced(runs["classes"], tmp_path / "out", like=str(tmp_path / "like.npz"), n=100)
-    assert made.told["counts"] == {"circle": 75, "square": 25}
+    assert made.facts["counts"] == {"circle": 75, "square": 25}
 
 
 def test_one_gan_a_class_behaves_as_one(runs, tmp_path):
     made = produced(runs["per class"], tmp_path / "out", n=40)
-    assert made.told["counts"] == {"circle": 20, "square": 20}
+    assert made.facts["counts"] == {"circle": 20, "square": 20}
 
 
 def test_the_card_says_how_it_was_made_and_how_to_load_it(runs, tmp_path):
@@ -208,7 +225,7 @@ def test_the_card_says_how_it_was_made_and_how_to_load_it(runs, tmp_path):
 @pytest.mark.parametrize("name", ["parquet", "csv", "npz", "folder", "zip", "tar"])
 def test_the_card_names_the_files_that_are_there(name, several, runs, tmp_path, monkeypatch):
     if several:
-        monkeypatch.setattr(dataset, "LARGEST", BLOCK * 210)
+        monkeypatch.setattr(drafts, "LARGEST", BLOCK * 210)
     made = produced(runs["classes"], tmp_path / "out", format=name)
     text = (tmp_path / "out" / "README.md").read_text().split("```")[1].removeprefix("python\n")
     compile(text, "card", "exec")
@@ -233,7 +250,7 @@ def test_the_card_names_the_files_that_are_there(name, several, runs, tmp_path, 
 
 
 def test_a_large_file_is_read_by_its_name_and_keeps_its_classes(runs, tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset, "LARGEST", BLOCK * 210)
+    monkeypatch.setattr(drafts, "LARGEST", BLOCK * 210)
     (tmp_path / "dataset.json").write_text("[1, 2]")  # of another program
     produced(runs["classes"], tmp_path / "v1.0.csv")
     assert not (tmp_path / "v1.0.csv").exists()
@@ -282,7 +299,7 @@ def test_names_with_slashes_have_folders_and_come_back(tmp_path):
 )
 def test_nothing_that_lies_where_a_file_would_go_is_touched(name, runs, tmp_path, monkeypatch):
     if "-of-" in name:
-        monkeypatch.setattr(dataset, "LARGEST", BLOCK * 210)
+        monkeypatch.setattr(drafts, "LARGEST", BLOCK * 210)
     (tmp_path / name).write_text("somebody's")
     with pytest.raises(UsageError, match=f"{name}.*nothing is overwritten"):
         produced(runs["classes"], tmp_path / "mine.csv")
@@ -300,10 +317,8 @@ def test_a_folder_that_is_no_draft_is_left_alone(runs, tmp_path):
     assert (tmp_path / "out.unfinished" / "thesis.tex").read_text() == "mine"
 
 
-def test_parts_are_kept_when_something_takes_their_place(runs, tmp_path, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(dataset.Draft, "finish", lambda self, card: [])
-        produced(runs["classes"], tmp_path / "out")
+def test_parts_are_kept_when_something_takes_their_place(runs, tmp_path):
+    stopped(runs["classes"], tmp_path / "out")
     (tmp_path / "out").mkdir()
     with pytest.raises(UsageError, match="nothing is overwritten"):
         produced(runs["classes"], tmp_path / "out")
@@ -317,8 +332,8 @@ def test_a_finished_set_is_kept_when_something_takes_its_place(runs, tmp_path, m
         return write_card(folder, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(produce, "write_card", blocked)
-        with pytest.raises(StorageError, match="not empty"):
+        patch.setattr(generating, "write_card", blocked)
+        with pytest.raises(UsageError, match="nothing is overwritten"):
             produced(runs["classes"], tmp_path / "out", n=20)
     with pytest.raises(UsageError, match="nothing is overwritten"):
         produced(runs["classes"], tmp_path / "out", n=20)
@@ -347,11 +362,12 @@ def test_two_at_once_do_not_make_the_same_set(runs, tmp_path):
 
 @pytest.mark.parametrize("size", [32, 128])
 def test_parts_of_large_images_hold_fewer(size, tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset, "PART", 40 * BLOCK)
+    monkeypatch.setattr(drafts, "PART", 40 * BLOCK)
     for name in FORMATS:
-        order = dataset.Order(10**6, About(("a",), (3, size, size), False), None, None, {})
-        draft = dataset.Draft(find_target(tmp_path / "out", name), order)
-        assert draft.rows * FORMATS[name].bytes_each(order.about) < 2**26
+        layout = Layout(("a",), (3, size, size), False)
+        plan = Plan(10**6, layout, None, None, None, {}, {})
+        draft = Draft(find_target(tmp_path / "out", name), plan)
+        assert draft.rows * draft.format.bytes_each(layout) < 2**26
         assert draft.rows % BLOCK == 0
 
 
@@ -361,7 +377,7 @@ def words_for(run, to, name):
 
 def small(*words):
     """The command line, with parts of a block each."""
-    dataset.PART = BLOCK
+    drafts.PART = BLOCK
     command(*words)
 
 
@@ -369,7 +385,7 @@ def small(*words):
 def test_kills_at_random_moments_leave_no_trace(kills, runs, tmp_path):
     rng, landed, rounds = random.Random(kills), 0, 0
     while landed < kills:
-        name = (*FORMATS,)[rounds % len(FORMATS)]
+        name = FORMATS[rounds % len(FORMATS)]
         to = tmp_path / "out"
         whole = tmp_path / f"whole-{name}" / "out"
         if not whole.exists():
@@ -412,9 +428,8 @@ def free_port():
         return str(free.getsockname()[1])
 
 
-def test_another_order_does_not_go_on_with_an_unfinished_set(runs, tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset.Draft, "finish", lambda self, card: [])
-    produced(runs["classes"], tmp_path / "out")
+def test_another_order_does_not_go_on_with_an_unfinished_set(runs, tmp_path):
+    stopped(runs["classes"], tmp_path / "out")
     with pytest.raises(UsageError, match="unfinished data set that was ordered otherwise"):
         produced(runs["classes"], tmp_path / "out", seed=1)
 
@@ -464,7 +479,7 @@ def test_a_place_that_cannot_be_written_is_told(runs, tiny_disk):
 
 
 @pytest.mark.parametrize(
-    ("wishes", "told"),
+    ("options", "message"),
     [
         ({"n": 0}, "-n 0: at least 1 image"),
         ({"classes": ("sqare",)}, 'class "sqare".*did you mean'),
@@ -473,19 +488,19 @@ def test_a_place_that_cannot_be_written_is_told(runs, tiny_disk):
         ({"to": "mine.csv", "format": "npz"}, "is named like csv, and --format says npz"),
         ({"label_with": "me"}, "only the judge can"),
         ({"to": "mine.bz"}, "no format is called bz"),
-        ({"rules": Rules(keep=1e-6)}, "--keep 1e-06: a share from 0.01"),
+        ({"keep": 1e-6}, "--keep 1e-06: a share from 0.01"),
         ({"truncation": -1.0}, "--truncation -1"),
         ({"kind": "plain", "classes": ("square",)}, "knows no classes"),
         ({"kind": "plain", "like": "shapes"}, "knows no classes"),
         ({"like": "shapes"}, "has a class triangle, and this generator"),
     ],
 )
-def test_mistakes_are_told_before_any_work(wishes, told, runs, tmp_path):
+def test_mistakes_are_told_before_any_work(options, message, runs, tmp_path):
     (tmp_path / "taken").mkdir()
-    run = runs[wishes.pop("kind", "classes")]
-    to = tmp_path / wishes.pop("to", "out")
-    with pytest.raises(UsageError, match=f"(?s){told}"):
-        produced(run, to, **wishes)
+    run = runs[options.pop("kind", "classes")]
+    to = tmp_path / options.pop("to", "out")
+    with pytest.raises(UsageError, match=f"(?s){message}"):
+        produced(run, to, **options)
     assert {*os.listdir(tmp_path)} == {"taken"}
 
 
@@ -510,7 +525,7 @@ def test_the_judge_can_name_the_classes_and_its_confidence_is_kept(name, judged,
     read = open_images(str(tmp_path / "out"))
     seen = find_judge(open_images(str(judged[1].path.parent / "data.npz"))).look(read.pixels)
     assert np.array_equal(read.labels, seen.probabilities.argmax(1).numpy())
-    assert [*made.told["counts"].values()] == [count for count in read.counts() if count]
+    assert [*made.facts["counts"].values()] == [count for count in read.counts() if count]
     assert read.classes == ("dark", "light")
     confidence = confidences(name, made.files)
     np.testing.assert_allclose(confidence, seen.probabilities.amax(1).numpy(), rtol=1e-4)
@@ -532,11 +547,11 @@ def confidences(name, files):
 
 
 def test_filters_and_scores_are_told_in_the_card(judged, tmp_path):
-    made = produced(judged[0], tmp_path / "out", n=150, rules=Rules(keep=0.75))
-    assert made.told["candidates"] == 200
-    assert made.told["dropped"] == {"least like their class, to the judge": 50}
-    assert made.told["counts"] == {"dark": 75, "light": 75}
-    assert made.told["scores"][0]["protocol"]["n_fake"] == 150
+    made = produced(judged[0], tmp_path / "out", n=150, keep=0.75)
+    assert made.facts["candidates"] == 200
+    assert made.facts["dropped"] == {"least like their class, to the judge": 50}
+    assert made.facts["counts"] == {"dark": 75, "light": 75}
+    assert made.facts["scores"][0]["protocol"]["n_fake"] == 150
     card = (tmp_path / "out" / "README.md").read_text()
     assert "200 images were made, and 150 kept" in card
     assert "| fd-judge |" in card
@@ -545,8 +560,8 @@ def test_filters_and_scores_are_told_in_the_card(judged, tmp_path):
     assert "- no image was asked for of light" in (tmp_path / "one" / "README.md").read_text()
     plain = produced(judged[0], tmp_path / "plain", n=200)
     assert "None: every image that was made is here" in (tmp_path / "plain" / "README.md").read_text()
-    fidelity = {score["name"]: score["value"] for score in made.told["scores"]}["label-fidelity"]
-    assert fidelity >= {score["name"]: score["value"] for score in plain.told["scores"]}["label-fidelity"]
+    fidelity = {score["name"]: score["value"] for score in made.facts["scores"]}["label-fidelity"]
+    assert fidelity >= {score["name"]: score["value"] for score in plain.facts["scores"]}["label-fidelity"]
 
 
 def test_labels_of_a_run_with_classes_are_its_own(judged, tmp_path):
@@ -558,15 +573,15 @@ def test_more_candidates_are_made_where_filters_leave_too_few(judged, tmp_path, 
     tried = []
     choose = Sieve.choose
 
-    def fussy(own, looks, *rest):
-        tried.append(len(looks.sure))
+    def fussy(own, seen, *rest):
+        tried.append(len(seen.confidence))
         if len(tried) == 1:
             raise UsageError("too few")
-        return choose(own, looks, *rest)
+        return choose(own, seen, *rest)
 
     monkeypatch.setattr(Sieve, "choose", fussy)
     monkeypatch.setattr(sieve, "_INNOCENT", 0.0)
-    made = produced(judged[0], tmp_path / "out", n=100, rules=Rules(no_copies=True))
+    made = produced(judged[0], tmp_path / "out", n=100, no_copies=True)
     assert tried == [110, 200]
-    assert made.told["candidates"] == 200
-    assert made.told["dropped"]["not needed"] > 0
+    assert made.facts["candidates"] == 200
+    assert made.facts["dropped"]["not needed"] > 0
