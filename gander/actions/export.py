@@ -16,9 +16,8 @@ from torch.nn.utils import parametrize
 from gander.data.batches import to_uint8
 from gander.errors import NumericsError, UsageError, did_you_mean, first_line
 from gander.files import check_folder, check_free, storage_error, write_whole
-from gander.generation.load import Sampler, copy_generator, load, weights_of
+from gander.generation.load import RunLike, Sampler, copy_generator, load, weights_of
 from gander.nets.per_class import PerClass
-from gander.run import Run
 
 SUFFIXES = (".onnx", ".safetensors")
 _COMPARED = 1_000  # images
@@ -43,7 +42,7 @@ class Exported:
     differing: float = 0.0
 
 
-def export(run: str | Path | Run, to: str | Path, device: str = "cpu") -> Exported:
+def export(run: RunLike, to: str | Path, device: str = "cpu") -> Exported:
     """Write a run's averaged generator to a new file.
 
     `.onnx`: latents (N, Z) float32 and, where the generator has classes, labels (N,) int64 in, images

@@ -62,7 +62,6 @@ def generate(
     run: str | Path | Run,
     n: int,
     to: str | Path,
-    *,
     format: str | None = None,
     classes: Sequence[str] = (),
     like: str | None = None,

@@ -12,18 +12,19 @@ from PIL import Image
 from torch import Tensor
 
 from gander.errors import UsageError
-from gander.generation.load import Sampler, load
+from gander.generation.load import RunLike, Sampler, load
 from gander.pictures.sheet import contact_sheet, save_picture
-from gander.run import Run
+
+Names = Sequence[str]
 
 _MOST = 10_000
 _FRAME = 640  # pixels across an animation, which would be many megabytes at the size of a sheet
 
 
 def sample(
-    run: str | Path | Run,
+    run: RunLike,
     n: int = 100,
-    classes: Sequence[str] = (),
+    classes: Names = (),
     seed: int = 0,
     columns: int = 0,
     device: str = "cpu",
@@ -51,9 +52,9 @@ def sample(
 
 
 def walk(
-    run: str | Path | Run,
+    run: RunLike,
     rows: int = 8,
-    classes: Sequence[str] = (),
+    classes: Names = (),
     seed: int = 0,
     steps: int = 12,
     device: str = "cpu",
@@ -69,9 +70,9 @@ def walk(
 
 
 def animate(
-    run: str | Path | Run,
+    run: RunLike,
     rows: int = 8,
-    classes: Sequence[str] = (),
+    classes: Names = (),
     seed: int = 0,
     steps: int = 24,
     device: str = "cpu",
@@ -99,7 +100,7 @@ def save_animation(frames: list[Image.Image], path: Path) -> None:
 
 
 def _walks(
-    sampler: Sampler, rows: int, classes: Sequence[str], seed: int, steps: int
+    sampler: Sampler, rows: int, classes: Names, seed: int, steps: int
 ) -> tuple[Sampler, Tensor, list[int]]:
     """Give the latents (rows, steps, Z) of walks, and the class of each, if there are classes."""
     named = [sampler.label(name) for name in classes]

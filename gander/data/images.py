@@ -118,16 +118,8 @@ def open_images(
 def as_images(stored: Stored, source: str, path: str) -> Images:
     """Give what a folder of the store holds, good images only."""
     name, place = _located(source, path)
-    return Images(
-        stored.pixels,
-        stored.labels,
-        stored.classes,
-        stored.fingerprint,
-        source or path,
-        stored.digest,
-        name,
-        str(place or ""),
-    )
+    held = stored.pixels, stored.labels, stored.classes, stored.fingerprint
+    return Images(*held, source or path, stored.digest, name, str(place or ""))
 
 
 def is_data(source: str) -> bool:

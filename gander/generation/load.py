@@ -31,6 +31,10 @@ BLOCK = 256
 """Images a forward pass, of data sets always as many: a row of another batch may differ in its last bits."""
 
 
+RunLike = str | Path | Run
+"""A run, its name or path, or the file of a generator."""
+
+
 @dataclass(frozen=True)
 class Sampler:
     """A generator with the latents it was trained on, the names of its classes, and which weights it has."""
@@ -98,7 +102,7 @@ class Sampler:
         self.generator.train(was_training)
 
 
-def load(run: str | Path | Run, device: str = "cpu") -> Sampler:
+def load(run: RunLike, device: str = "cpu") -> Sampler:
     """Load the averaged generator of a run, or of a generator.safetensors file.
 
     Raises: UsageError where there is no such run or device, CheckpointError where it has no usable generator.
@@ -111,7 +115,7 @@ def load(run: str | Path | Run, device: str = "cpu") -> Sampler:
     return sampler
 
 
-def weights_of(run: str | Path | Run) -> Path:
+def weights_of(run: RunLike) -> Path:
     """Give the file of a generator's weights, by a run, its name or path, or the file's own."""
     if isinstance(run, Run):
         return run.weights_file

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from gander.actions import export as export_module
 from gander.actions.export import export
-from gander.errors import UsageError
+from gander.errors import NumericsError, UsageError
 from gander.generation.load import load
 from gander.training.loop import train
 from tests.tiny import tiny
@@ -40,6 +41,21 @@ def test_onnx_gives_the_same_bytes_for_any_count(run, tmp_path):
     told = session.get_modelmeta().custom_metadata_map
     assert json.loads(told["classes"]) == (["circle", "square"] if sampler.conditional else [])
     assert json.loads(told["latents"])["kind"] == "normal"
+
+
+@pytest.mark.slow
+def test_onnx_that_makes_other_images_is_not_written(run, tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    other = export_module._ToBytes.forward
+
+    def forward(own, latents, labels=None):
+        return other(own, latents * 1.5, labels)
+
+    monkeypatch.setattr(export_module._ToBytes, "forward", forward)
+    with pytest.raises(NumericsError, match=r"makes other images than torch: values up to \d+ of 255 apart"):
+        export(run, tmp_path / "g.onnx")
+    assert not [*tmp_path.iterdir()]
 
 
 def test_safetensors_are_loaded_without_the_run(run, tmp_path):

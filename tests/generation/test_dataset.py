@@ -13,6 +13,7 @@ import subprocess
 import tarfile
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pyarrow.csv as csv
@@ -406,6 +407,30 @@ def test_kills_at_random_moments_leave_no_trace(kills, runs, tmp_path):
         rounds += 1
 
 
+@pytest.mark.parametrize("moved", range(7))
+def test_a_kill_while_files_are_moved_to_their_places_is_made_good(moved, runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(drafts, "LARGEST", BLOCK * 210)
+    (tmp_path / "whole").mkdir()
+    produced(runs["classes"], tmp_path / "whole" / "out.npz")
+    place, left = Path.rename, [moved]
+
+    def rename(own, goal):
+        if own.parent.name == "finished":
+            left[0] -= 1
+            if left[0] < 0:
+                raise KeyboardInterrupt
+        return place(own, goal)
+
+    (tmp_path / "killed").mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", rename)
+        with pytest.raises(KeyboardInterrupt):
+            produced(runs["classes"], tmp_path / "killed" / "out.npz")
+    assert len([*(tmp_path / "killed").glob("out*.*")]) == moved + 1
+    produced(runs["classes"], tmp_path / "killed" / "out.npz")
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["parquet", "npz"])
 def test_two_processes_make_the_bytes_of_one(name, runs, tmp_path):
@@ -432,6 +457,28 @@ def test_another_order_does_not_go_on_with_an_unfinished_set(runs, tmp_path):
     stopped(runs["classes"], tmp_path / "out")
     with pytest.raises(UsageError, match="unfinished data set that was ordered otherwise"):
         produced(runs["classes"], tmp_path / "out", seed=1)
+
+
+@pytest.mark.parametrize("what", ["device", "torch", "pillow"])
+def test_a_draft_that_moved_to_another_machine_is_refused(what, runs, tmp_path):
+    stopped(runs["classes"], tmp_path / "out")
+    file = tmp_path / "out.unfinished" / "plan.json"
+    plan = json.loads(file.read_text())
+    here = plan["machine"][what]
+    plan["machine"][what] = "of another kind"
+    file.write_text(json.dumps(plan))
+    with pytest.raises(UsageError, match=rf"another machine \(of another kind, here {re.escape(here)}\)"):
+        produced(runs["classes"], tmp_path / "out")
+    assert len([*(tmp_path / "out.unfinished" / "parts").glob("part-*")]) == 3
+    shutil.rmtree(tmp_path / "out.unfinished")
+    produced(runs["classes"], tmp_path / "out")
+
+
+def test_progress_comes_to_its_total(runs, tmp_path):
+    heard = []
+    produced(runs["classes"], tmp_path / "out", progress=lambda more, total: heard.append((more, total)))
+    assert sum(more for more, _ in heard) == N
+    assert {total for _, total in heard} == {N}
 
 
 def test_a_disk_that_is_too_small_is_refused_before_the_first_byte(runs, tmp_path, monkeypatch):

@@ -106,6 +106,27 @@ def test_latents_come_from_the_distribution_of_the_run(trained):
     assert normal.abs().max() > 2
 
 
+def test_labels_that_do_not_fit_are_told(trained):
+    sampler = load(trained("projection"))
+    latents = sampler.draw(4)
+    every = r"0 to 1 \(circle, square\)"
+    for labels, message in (
+        (None, f"asked for a class an image, {every}"),
+        (torch.tensor([0, 1, 2, 0]), f"labels: 2; allowed are {every}"),
+        (torch.tensor([0, -1, 1, 0]), f"labels: -1; allowed are {every}"),
+        (torch.tensor([0, 1, 1]), r"int64 \(3,\); allowed are whole numbers \(4,\)"),
+        (torch.tensor([0.0, 1, 1, 0]), r"float32 \(4,\); allowed are whole numbers"),
+    ):
+        with pytest.raises(UsageError, match=rf"(?s){message}.*labels=torch.arange\(4\) % 2"):
+            sampler.images(latents, labels)
+    assert load(trained("plain")).images(latents).shape == (4, 3, 8, 8)
+
+
+def test_a_device_that_is_not_there_is_told(trained):
+    with pytest.raises(UsageError, match=r'device "toaster": .*toaster'):
+        load(trained("plain"), device="toaster")
+
+
 def test_classes_are_asked_for_by_name_or_number(trained):
     sampler = load(trained("projection"))
     assert [sampler.label(name) for name in ("circle", "square", "0", "1")] == [0, 1, 0, 1]

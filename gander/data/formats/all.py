@@ -32,6 +32,11 @@ def written_formats() -> dict[str, WrittenFormat]:
     return {name: format for format in written for name in format.names}
 
 
+def format_table() -> list[tuple[str, str]]:
+    """Give the names, and what it is, of each format that can be written."""
+    return [(", ".join(format.names), format.about) for format in dict.fromkeys(written_formats().values())]
+
+
 def suffix_of(name: str) -> str:
     """Give the suffix that says what a file's format is, as it is written; "" where there is none."""
     suffixes = (suffix for format in FORMATS for suffix in format.suffixes)

@@ -30,23 +30,7 @@ class Csv(WrittenFormat):
     names = ("csv", "csv.gz", "csv.zst")
     about = "`label`, then a column a pixel value, in the order of rows, columns and colours"
     png = False
-    loading = """\
-# pandas: {{ "label, then " if classes }}a column a value
-import {{ "glob, " if several }}pandas
-{% if several %}
-frame = pandas.concat(map(pandas.read_csv, sorted(glob.glob("{{ every }}"))))
-{% else %}
-frame = pandas.read_csv("{{ first }}")
-{% endif %}
-
-# torch
-import torch
-values = torch.from_numpy(frame.filter(like="pixel").to_numpy("uint8"))
-images = values.reshape(-1, {{ size }}, {{ size }}, {{ channels }}).permute(0, 3, 1, 2)
-
-# datasets
-from datasets import load_dataset
-data = load_dataset("csv", data_files="{{ every if several else first }}", split="train")"""
+    loading = Path(__file__).with_suffix(".md").read_text("utf-8")
 
     def origin(self, root: Path, files: list[Path], split: str) -> Origin:
         cards = cards_in(files[0].parent, re.sub(r"\.csv(\.gz|\.zst)?$", "", files[0].name))

@@ -30,13 +30,7 @@ class Folder(WrittenFormat):
     names = ("folder",)
     about = "a folder of PNG files a class"
     one_file = True
-    loading = """\
-# datasets
-from datasets import load_dataset
-data = load_dataset("imagefolder", data_dir="{{ first }}", split="train")
-
-# torch
-tensors = data.with_format("torch")"""
+    loading = Path(__file__).with_suffix(".md").read_text("utf-8")
 
     @staticmethod
     def suffix(name: str) -> str:

@@ -86,14 +86,14 @@ class WrittenFormat(Format):
     Attributes:
         names: what `--format` takes; each with a dot before it is the suffix that chooses it.
         about: what it is, for README and help.
-        loading: Python that loads it, a template of the data card.
+        loading: Python that loads it with other packages, a template that the data card fills in.
         png: whether it holds encoded images.
         one_file: whether what reads it takes one file, however large.
     """
 
     names: tuple[str, ...]
     about: str
-    loading: str
+    loading: str = ""
     png: bool = True
     one_file: bool = False
 

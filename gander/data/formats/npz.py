@@ -27,18 +27,7 @@ class Npz(WrittenFormat):
     names = ("npz",)
     about = "`arr_0` (N, S, S, C), `labels`, `classes`"
     png = False
-    loading = """\
-# numpy: {{ "labels beside " if classes }}arr_0
-import {{ "glob, " if several }}numpy
-{% if several %}
-images = numpy.concatenate([numpy.load(file)["arr_0"] for file in sorted(glob.glob("{{ every }}"))])
-{% else %}
-images = numpy.load("{{ first }}")["arr_0"]
-{% endif %}
-
-# torch
-import torch
-tensors = torch.from_numpy(images).reshape(-1, {{ size }}, {{ size }}, {{ channels }}).permute(0, 3, 1, 2)"""
+    loading = Path(__file__).with_suffix(".md").read_text("utf-8")
 
     def origin(self, root: Path, files: list[Path], split: str) -> Origin:
         kind = f"npz {split}"

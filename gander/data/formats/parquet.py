@@ -23,21 +23,7 @@ class Parquet(WrittenFormat):
     suffixes = (".parquet",)
     names = ("parquet",)
     about = "shards with `img` and `label`, as `datasets` reads them"
-    loading = """\
-# pandas: img holds PNG bytes
-import {{ "glob, " if several }}pandas
-{% if several %}
-frame = pandas.concat(map(pandas.read_parquet, sorted(glob.glob("{{ every }}"))))
-{% else %}
-frame = pandas.read_parquet("{{ first }}")
-{% endif %}
-
-# datasets
-from datasets import load_dataset
-data = load_dataset("parquet", data_files="{{ every if several else first }}", split="train")
-
-# torch
-tensors = data.with_format("torch")"""
+    loading = Path(__file__).with_suffix(".md").read_text("utf-8")
 
     def files_in(self, folder: Path, split: str) -> list[Path]:
         return _of_split(super().files_in(folder, split), split)

@@ -23,14 +23,7 @@ class Tar(WrittenFormat):
     suffixes = (".tar",)
     names = ("tar",)
     about = "WebDataset shards"
-    loading = """\
-# torch, by way of webdataset
-import webdataset
-samples = webdataset.WebDataset("{{ shards }}").decode("torchrgb8").to_tuple("png"{{ ', "cls"' if classes }})
-
-# datasets
-from datasets import load_dataset
-data = load_dataset("webdataset", data_files="{{ every if several else first }}", split="train")"""
+    loading = Path(__file__).with_suffix(".md").read_text("utf-8")
 
     def origin(self, root: Path, files: list[Path], split: str) -> Origin:
         cards = cards_in(files[0].parent, files[0].stem)

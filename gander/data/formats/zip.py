@@ -24,15 +24,7 @@ class Zip(WrittenFormat):
     names = ("zip",)
     about = f"what StyleGAN and EDM read: PNG and `{_LABELS}`"
     one_file = True
-    loading = """\
-# torch; StyleGAN and EDM take --data={{ first }}
-import {{ "json, " if classes }}numpy, PIL.Image, torch, zipfile
-archive = zipfile.ZipFile("{{ first }}")
-names = sorted(name for name in archive.namelist() if name.endswith(".png"))
-images = torch.stack([torch.from_numpy(numpy.array(PIL.Image.open(archive.open(name)))) for name in names])
-{% if classes %}
-labels = dict(json.load(archive.open("dataset.json"))["labels"])  # by name
-{% endif %}"""
+    loading = Path(__file__).with_suffix(".md").read_text("utf-8")
 
     def origin(self, root: Path, files: list[Path], split: str) -> Origin:
         return joined(root, [Origin(root, (file,), "zip", partial(_read, file)) for file in files])
