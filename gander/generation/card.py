@@ -16,7 +16,7 @@ from gander.data.names import NAMED, SHAPES
 from gander.data.origins import Pixels
 from gander.generation.stream import Indices
 from gander.generation.target import Target
-from gander.pictures.sheet import contact_sheet, save_png
+from gander.pictures.sheet import contact_sheet, encode_png
 from gander.pictures.template import render, render_text
 from gander.recipe.read import read_recipe
 from gander.recipe.schema import Recipe
@@ -88,7 +88,7 @@ def write_card(
         if (rows == rows[:, :1]).all():
             names = tuple(facts["classes"][label] for label in rows[:, 0])
     sheet = contact_sheet(pixels, min(_COLUMNS, len(pixels)), row_names=names)
-    save_png(sheet, folder / target.card_file("sheet.png"))
+    (folder / target.card_file("sheet.png")).write_bytes(encode_png(sheet))
     texts = {
         "dataset.json": json.dumps(facts, indent=2) + "\n",
         "README.md": _page(facts, target),

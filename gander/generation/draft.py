@@ -210,6 +210,8 @@ class Draft:
         """Give the set, its card included, its place, and end the draft."""
         with self._refusals():
             if not self.finished.exists():
+                for card in filter(Path.is_file, self.joined.iterdir()):
+                    sync(card)
                 self.joined.rename(self.finished)
             check_free(*self._places())
             if self.target.is_file:
