@@ -103,12 +103,12 @@ def generate(
         engine = Engine.model_validate({"device": device, "precision": "float32"})
     except ValidationError:
         raise UsageError(f'device "{device}": allowed are auto, cpu, cuda, mps') from None
-    found = run if isinstance(run, Run) else find_run(str(run))
+    run = run if isinstance(run, Run) else find_run(str(run))
     with process_group(wants_cuda(engine)):
         machine = choose_machine(engine)
         # Equal bytes: no search for the fastest algorithm, and none whose sums depend on the moment.
         with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
-            return _Generation(found, request, machine).make(progress)
+            return _Generation(run, request, machine).make(progress)
 
 
 @dataclass(frozen=True)

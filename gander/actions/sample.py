@@ -22,12 +22,7 @@ _FRAME = 640  # pixels across an animation, which would be many megabytes at the
 
 
 def sample(
-    run: RunLike,
-    n: int = 100,
-    classes: Names = (),
-    seed: int = 0,
-    columns: int = 0,
-    device: str = "cpu",
+    run: RunLike, n: int = 100, classes: Names = (), seed: int = 0, columns: int = 0, device: str = "cpu"
 ) -> Image.Image:
     """Draw a contact sheet of n fresh images.
 
@@ -52,12 +47,7 @@ def sample(
 
 
 def walk(
-    run: RunLike,
-    rows: int = 8,
-    classes: Names = (),
-    seed: int = 0,
-    steps: int = 12,
-    device: str = "cpu",
+    run: RunLike, rows: int = 8, classes: Names = (), seed: int = 0, steps: int = 12, device: str = "cpu"
 ) -> Image.Image:
     """Draw latent walks, one a row, from one latent to another along the great circle between them.
 
@@ -70,12 +60,7 @@ def walk(
 
 
 def animate(
-    run: RunLike,
-    rows: int = 8,
-    classes: Names = (),
-    seed: int = 0,
-    steps: int = 24,
-    device: str = "cpu",
+    run: RunLike, rows: int = 8, classes: Names = (), seed: int = 0, steps: int = 24, device: str = "cpu"
 ) -> list[Image.Image]:
     """Draw latent walks as the frames of an animation that comes back to where it began.
 
@@ -102,7 +87,7 @@ def save_animation(frames: list[Image.Image], path: Path) -> None:
 def _walks(
     sampler: Sampler, rows: int, classes: Names, seed: int, steps: int
 ) -> tuple[Sampler, Tensor, list[int]]:
-    """Give the latents (rows, steps, Z) of walks, and the class of each, if there are classes."""
+    """Return the latents (rows, steps, Z) of walks, and the class of each, if there are classes."""
     named = [sampler.label(name) for name in classes]
     if sampler.conditional:
         named = named or [*range(sampler.generator.num_classes)]

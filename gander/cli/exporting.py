@@ -16,11 +16,7 @@ def export_verb(name: str, to: Path, as_json: bool) -> None:
 
     exported = export(find_run(name), to, os.environ.get("GANDER_DEVICE", "cpu"))
     if as_json:
-        checked = {
-            "images": exported.images,
-            "largest": exported.largest,
-            "differing": exported.differing,
-        }
+        checked = {"images": exported.images, "largest": exported.largest, "differing": exported.differing}
         say(json.dumps({"files": [str(file) for file in exported.files], "checked": checked}))
         return
     for file in exported.files:

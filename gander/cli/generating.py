@@ -17,17 +17,20 @@ def typed_command() -> str:
     return shlex.join(["gander", *words])
 
 
-def show_data_set(made: DataSet, seconds: float, as_json: bool) -> None:
+def show_data_set(data_set: DataSet, seconds: float, as_json: bool) -> None:
     """Print where a data set lies and what became of it."""
-    facts, n = made.facts, made.facts["images"]
+    facts, n = data_set.facts, data_set.facts["images"]
     if as_json:
-        where = {"to": str(made.path), "files": [str(file) for file in made.files]}
+        where = {"to": str(data_set.path), "files": [str(file) for file in data_set.files]}
         say(json.dumps(where | {"seconds": round(seconds, 1)} | facts))
         return
     for reason, count in facts["dropped"].items():
         say(f"dropped {count:,} {reason}")
-    say(f"data    {made.files[0]}" + (f" and {len(made.files) - 1} more" if len(made.files) > 1 else ""))
-    say(f"card    {made.page}")
+    say(
+        f"data    {data_set.files[0]}"
+        + (f" and {len(data_set.files) - 1} more" if len(data_set.files) > 1 else "")
+    )
+    say(f"card    {data_set.page}")
     say(f"        {n:,} images in {duration(seconds)}, {n / seconds:,.0f} a second")
     use = " --use" if facts["counts"] else ""
-    say(f"next    gander evaluate {made.path} --against DATA{use}")
+    say(f"next    gander evaluate {data_set.path} --against DATA{use}")

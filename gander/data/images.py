@@ -61,7 +61,7 @@ class Images:
 
     @cached_property
     def hashes(self) -> list[bytes]:
-        """Give the sha256 of each image's pixels."""
+        """Return the sha256 of each image's pixels."""
         return hashes_of(self.pixels)
 
     def counts(self) -> npt.NDArray[np.int64]:
@@ -84,7 +84,7 @@ class Images:
 
 
 def hashes_of(pixels: Pixels) -> list[bytes]:
-    """Give the sha256 of each image (N, C, H, W)."""
+    """Return the sha256 of each image (N, C, H, W)."""
     return [hashlib.sha256(image.tobytes()).digest() for image in np.asarray(pixels)]  # a memmap's rows cost
 
 
@@ -116,20 +116,20 @@ def open_images(
 
 
 def as_images(stored: Stored, source: str, path: str) -> Images:
-    """Give what a folder of the store holds, good images only."""
+    """Return what a folder of the store holds, good images only."""
     name, place = _located(source, path)
     held = stored.pixels, stored.labels, stored.classes, stored.fingerprint
     return Images(*held, source or path, stored.digest, name, str(place or ""))
 
 
 def is_data(source: str) -> bool:
-    """Tell whether a source is the name of a data set, or a path at which there is something."""
+    """Return whether a source is the name of a data set, or a path at which there is something."""
     name, place = _located(source, "")
     return name in _NAMES or bool(place and (place.exists() or shards_of(place)))
 
 
 def _located(source: str, path: str) -> tuple[str, Path | None]:
-    """Say which data set is meant, and where on disk it is; None where it is known by its name alone.
+    """Return which data set is meant, and where on disk it is; None where it is known by its name alone.
 
     This is the one rule for what is a path: a name of a data set never is, even where a folder has that name;
     anything else is one that exists, or that could be nothing but a path.

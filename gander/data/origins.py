@@ -101,7 +101,7 @@ def class_names(cards: Iterable[Path]) -> tuple[str, ...]:
 
 
 def unreadable(file: str, reason: str, index: int | None = None) -> Entry:
-    """Give an entry that says why a file, or what follows in it from `index` on, cannot be read."""
+    """Return an entry that says why a file, or what follows in it from `index` on, cannot be read."""
 
     def read() -> bytes:
         raise ValueError(reason)
@@ -112,7 +112,7 @@ def unreadable(file: str, reason: str, index: int | None = None) -> Entry:
 def array_contents(
     file: str, images: Pixels, labels: npt.NDArray[Any] | None, classes: tuple[str, ...] = ()
 ) -> Contents:
-    """Give images (N, H, W, C) and labels (N,), or (N, 1) as some save them."""
+    """Return images (N, H, W, C) and labels (N,), or (N, 1) as some save them."""
     if labels is not None and labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     entries = array_entries(file, images, [None] * len(images) if labels is None else labels)
@@ -144,7 +144,7 @@ def joined(root: Path, origins: list[Origin]) -> Origin:
 
 @contextmanager
 def damaged(place: str | Path) -> Iterator[None]:
-    """Say in one line what a reader made of a damaged file, which may raise anything."""
+    """Turn what a reader raises at a damaged file, which may be anything, into one line."""
     try:
         yield
     except GanderError:

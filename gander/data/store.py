@@ -51,7 +51,7 @@ class Stored:
 
 
 def cache_folder() -> Path:
-    """Give the folder of the store and of downloads; the environment variable GANDER_CACHE moves it."""
+    """Return the folder of the store and of downloads; the environment variable GANDER_CACHE moves it."""
     if chosen := os.environ.get("GANDER_CACHE"):
         return Path(chosen).expanduser()
     import pooch
@@ -87,7 +87,7 @@ def open_stored(origin: Origin, size: int | None, title: str) -> Stored:
 
 @contextmanager
 def storage_errors() -> Iterator[None]:
-    """Say in one line what the disk refused: to read the data, or to write the cache."""
+    """Turn what the disk refuses, to read the data or to write the cache, into one line."""
     try:
         yield
     except OSError as error:

@@ -29,7 +29,7 @@ _SHEET, _COLUMNS = 100, 10  # images
 
 
 def run_facts(run: Run) -> dict[str, Any]:
-    """Say where a generator comes from."""
+    """Return where a generator comes from."""
     data, recipe = run.env()["data"], read_recipe(run)
     return {
         "run": run.name,
@@ -46,7 +46,7 @@ def run_facts(run: Run) -> dict[str, Any]:
 
 
 def file_digest(path: Path) -> str:
-    """Give the sha256 of a file in hex."""
+    """Return the sha256 of a file in hex."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -119,7 +119,7 @@ def _page(facts: dict[str, Any], target: Target) -> str:
 
 
 def _size_category(n: int) -> str:
-    """Give the class of size that the Hugging Face hub sorts by."""
+    """Return the class of size that the Hugging Face hub sorts by."""
     steps = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
     place = max(0, min(len(str(n)) - 3, len(steps) - 1))
     return f"{steps[place - 1]}<n<{steps[place]}" if place else "n<1K"

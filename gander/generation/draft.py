@@ -182,11 +182,11 @@ class Draft:
         return [part for shard in shards for part in shard.parts if self.part(part) not in there]
 
     def rows_of(self, part: int) -> Indices:
-        """Give the numbers of the images of a part."""
+        """Return the numbers of the images of a part."""
         return np.arange(part * self.rows, min((part + 1) * self.rows, self.plan.n))
 
     def part(self, number: int) -> Path:
-        """Give the place of a part."""
+        """Return the place of a part."""
         return self.parts / f"part-{number:06d}{self.target.suffix}"
 
     def join(self) -> None:
@@ -207,7 +207,7 @@ class Draft:
                 making.rename(goal)
 
     def place(self) -> None:
-        """Give the set, its card included, its place, and end the draft."""
+        """Move the set, its card included, to its place, and end the draft."""
         with self._refusals():
             if not self.finished.exists():
                 for card in filter(Path.is_file, self.joined.iterdir()):

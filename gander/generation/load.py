@@ -46,11 +46,11 @@ class Sampler:
 
     @property
     def conditional(self) -> bool:
-        """Tell whether a class can be asked for."""
+        """Return whether a class can be asked for."""
         return self.generator.num_classes > 0
 
     def label(self, name: str) -> int:
-        """Give the number of a class by name or number; UsageError with the nearest name."""
+        """Return the number of a class by name or number; UsageError with the nearest name."""
         if not self.conditional:
             raise UsageError(f'class "{name}": this generator knows no classes; leave --class away')
         if name in self.classes:
@@ -116,7 +116,7 @@ def load(run: RunLike, device: str = "cpu") -> Sampler:
 
 
 def weights_of(run: RunLike) -> Path:
-    """Give the file of a generator's weights, by a run, its name or path, or the file's own."""
+    """Return the file of a generator's weights, by a run, its name or path, or the file's own."""
     if isinstance(run, Run):
         return run.weights_file
     path = Path(run)

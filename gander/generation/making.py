@@ -48,7 +48,7 @@ def make_parts(draft: Draft, stream: Stream, progress: Callable[[int], object]) 
 def _batches(
     draft: Draft, stream: Stream, parts: list[int], progress: Callable[[int], object]
 ) -> Generator[Batch, None, None]:
-    """Give the images of parts block by block, each of one part.
+    """Return the images of parts block by block, each of one part.
 
     One thread keeps the net busy and is a few blocks ahead; two encode what it has made.
     """
@@ -66,10 +66,10 @@ def _batches(
         confidence = None if plan.confidence is None else plan.confidence[rows]
         return Batch(int(rows[0]), pixels, encoded, labels, confidence)
 
-    made = blocks()
+    coming_blocks = blocks()
 
     def make() -> Future[Batch] | None:
-        block = next(made, None)
+        block = next(coming_blocks, None)
         return None if block is None else encoders.submit(encode, *block)
 
     with ThreadPoolExecutor(2) as encoders, ThreadPoolExecutor(1) as maker:

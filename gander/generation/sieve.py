@@ -54,7 +54,7 @@ class Rules:
         return self.no_copies or self.no_duplicates
 
     def candidates(self, count: int, spare: float = SPARES[0]) -> int:
-        """Say how many images to make for so many that are wanted of a class."""
+        """Return how many images to make for so many that are wanted of a class."""
         exact = count / self.keep * (spare if self.compares else 1.0)
         return math.ceil(round(exact, 6))  # 50 * 1.1 is a little more than 55
 
@@ -170,7 +170,7 @@ def look_at(sieve: Sieve, stream: Stream, count: int, progress: Callable[[int], 
 
 
 def too_near(memory: Memory) -> float:
-    """Give the distance to a training image that all but a thousandth of held-out images keep."""
+    """Return the distance to a training image that all but a thousandth of held-out images keep."""
     distances, _ = nearest(memory.held_out, memory.features)
     return float(torch.quantile(distances[:100_000], _INNOCENT))
 
@@ -191,6 +191,6 @@ def _repeated(features: Tensor, standing: npt.NDArray[np.bool_], limit: float) -
 
 
 def _near(ours: Tensor, theirs: Tensor, limit: float) -> npt.NDArray[np.bool_]:
-    """Tell which pairs of rows (N, M) lie nearer than the limit."""
+    """Return which pairs of rows (N, M) lie nearer than the limit."""
     squares = ours.square().sum(1)[:, None] + theirs.square().sum(1)
     return (squares - 2 * ours @ theirs.T < limit**2).numpy()

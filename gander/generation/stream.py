@@ -33,7 +33,7 @@ class Stream:
         self.labels = labels
 
     def at(self, places: Indices) -> Iterator[tuple[Indices, Pixels]]:
-        """Give the images at ascending places, block by block: their positions in `places`, and pixels."""
+        """Return the images at ascending places, block by block: their positions in `places`, and pixels."""
         blocks = places // BLOCK
         for block in np.unique(blocks):
             chosen = np.flatnonzero(blocks == block)
@@ -60,13 +60,13 @@ def truncated(sampler: Sampler, limit: float | None) -> Sampler:
 
 
 def natural_labels(sampler: Sampler, images: Images, n: int) -> Indices:
-    """Give n labels in the mix of classes that real images have, in turns; 0 where there are no classes."""
+    """Return n labels in the mix of classes that real images have, in turns; 0 where there are no classes."""
     counts = images.counts().tolist() if images.classes == sampler.classes else []
     return spread(shares(counts or [1] * max(sampler.generator.num_classes, 1), n))
 
 
 def class_counts(sampler: Sampler, n: int, classes: Sequence[str], like: str | None) -> list[int]:
-    """Say how many of n images each class gets: as many each, or as in other data; [] without classes.
+    """Return how many of n images each class gets: as many each, or as in other data; [] without classes.
 
     Raises: UsageError where the generator does not know a class, DataError as `open_images`.
     """
@@ -94,7 +94,7 @@ def class_counts(sampler: Sampler, n: int, classes: Sequence[str], like: str | N
 
 
 def spread(counts: Sequence[int]) -> Indices:
-    """Give labels (N,), so many of each class, each class spread evenly over the whole."""
+    """Return labels (N,), so many of each class, each class spread evenly over the whole."""
     labels = np.repeat(np.arange(len(counts)), counts)
     places = np.concatenate([(np.arange(count) + 0.5) / max(count, 1) for count in counts])
     return labels[np.argsort(places, kind="stable")]

@@ -48,7 +48,7 @@ class Target:
         return self.path.parent if self.is_file else self.path
 
     def file(self, number: int, count: int) -> Path:
-        """Give the place under the root of one of the set's files."""
+        """Return the place under the root of one of the set's files."""
         shard = f"{number:05d}-of-{count:05d}{self.suffix}"
         if self.is_file:
             name = self.path.name
@@ -56,7 +56,7 @@ class Target:
         return Path("data") / f"train-{shard}" if self.suffix else Path("train")
 
     def card_file(self, name: str) -> Path:
-        """Give the place under the root of a file of the card."""
+        """Return the place under the root of a file of the card."""
         return Path(f"{self.path.name.removesuffix(self.suffix)}.{name}" if self.is_file else name)
 
 
@@ -94,7 +94,7 @@ def find_target(path: Path, wanted: str | None) -> Target:
 
 
 def is_spent(draft: Path) -> bool:
-    """Tell whether a draft holds no image and nothing foreign: it is only just begun, or was just moved."""
+    """Return whether a draft holds no image and nothing foreign: it is only just begun, or was just moved."""
     bookkeeping = (PLAN, LOCK, f".{PLAN}-", ".making-")
     own = {draft / name for name in ("parts", "joined", "finished")}
     return all(path in own or path.name.startswith(bookkeeping) for path in draft.rglob("*"))

@@ -27,21 +27,21 @@ def what_is_read() -> str:
 
 
 def written_formats() -> dict[str, WrittenFormat]:
-    """Give what can be written, by the name that `--format` takes."""
+    """Return what can be written, by the name that `--format` takes."""
     written = [format for format in FORMATS if isinstance(format, WrittenFormat)]
     return {name: format for format in written for name in format.names}
 
 
 def format_table() -> list[tuple[str, str]]:
-    """Give the names, and what it is, of each format that can be written."""
+    """Return the names, and what it is, of each format that can be written."""
     return [(", ".join(format.names), format.about) for format in dict.fromkeys(written_formats().values())]
 
 
 def suffix_of(name: str) -> str:
-    """Give the suffix that says what a file's format is, as it is written; "" where there is none."""
+    """Return the suffix that says what a file's format is, in its own case; "" where there is none."""
     suffixes = (suffix for format in FORMATS for suffix in format.suffixes)
-    found = next((suffix for suffix in suffixes if name.lower().endswith(suffix)), "")
-    return name[len(name) - len(found) :]
+    lower = next((suffix for suffix in suffixes if name.lower().endswith(suffix)), "")
+    return name[len(name) - len(lower) :]
 
 
 def find_origin(path: Path, split: str) -> Origin:

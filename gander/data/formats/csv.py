@@ -86,7 +86,7 @@ def _read(root: Path, files: list[Path], classes: tuple[str, ...]) -> Contents:
 
 
 def _columns(path: Path) -> tuple[list[str], bool]:
-    """Give the names of the columns, and whether the first line holds them; else, what they must be."""
+    """Return the names of the columns, and whether the first line holds them; else, what they must be."""
     import pyarrow
 
     with damaged(path), pyarrow.input_stream(path, compression="detect") as stream:
@@ -99,7 +99,7 @@ def _columns(path: Path) -> tuple[list[str], bool]:
 
 
 def _shape(values: int) -> tuple[int, int, int] | None:
-    """Give (S, S, C) for so many values: no number is both a square and three times a square."""
+    """Return (S, S, C) for so many values: no number is both a square and three times a square."""
     for channels in (1, 3):
         side = isqrt(values // channels)
         if values and side * side * channels == values:

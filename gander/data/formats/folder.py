@@ -18,7 +18,7 @@ _SPLITS = {"train", "test", "val", "valid", "validation"}
 
 
 def is_image(name: str) -> bool:
-    """Tell an image, or one of a kind that is not decoded, by a file's name."""
+    """Return whether a file's name is an image's, or that of a kind which is not decoded."""
     path = Path(name)
     return path.suffix.lower() in IMAGE_SUFFIXES | _UNREAD_SUFFIXES and not path.name.startswith(".")
 
@@ -104,5 +104,5 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def folder_name(name: str) -> str:
-    """Give a class's name as its folder's: T-shirt/top would be two."""
+    """Return a class's name as its folder's: T-shirt/top would be two."""
     return name.replace("/", "-")

@@ -50,7 +50,7 @@ class Format(ABC):
 
     @abstractmethod
     def origin(self, root: Path, files: list[Path], split: str) -> Origin:
-        """Say how files, one after another, are read; problems name them as they lie from `root`."""
+        """Return how files, one after another, are read; problems name them as they lie from `root`."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,11 @@ class WrittenFormat(Format):
 
     @staticmethod
     def suffix(name: str) -> str:
-        """Give the end of its files' names, by the name of the format."""
+        """Return the end of its files' names, by the name of the format."""
         return f".{name}"
 
     def bytes_each(self, layout: Layout) -> int:
-        """Give the most bytes that an image may take: here, as PNG that does not compress."""
+        """Return the most bytes that an image may take: here, as PNG that does not compress."""
         return layout.values + 1024
 
     @abstractmethod

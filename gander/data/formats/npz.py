@@ -88,7 +88,7 @@ def _read(path: Path, split: str) -> Contents:
 
 
 def _channels_last(images: npt.NDArray[Any], place: str) -> Pixels:
-    """Give pixels as (N, H, W, C), from (N, H, W), (N, H, W, C) or (N, C, H, W)."""
+    """Return pixels as (N, H, W, C), from (N, H, W), (N, H, W, C) or (N, C, H, W)."""
     if images.dtype != np.uint8:
         raise DataError(f"{place}: {images.dtype} values; allowed is uint8, 0 to 255")
     if images.ndim == 3:

@@ -75,7 +75,7 @@ def _entries(name: str, path: Path) -> Iterator[Entry]:
 
 
 def _samples(path: Path) -> Iterator[tuple[bytes, int | None]]:
-    """Give images with their labels; a sample's files stand one after another."""
+    """Return images with their labels; a sample's files stand one after another."""
     stem, image, label = "", b"", None
     with tarfile.open(path, "r|") as archive:
         for member in archive:
