@@ -66,7 +66,7 @@ def test_each_class_of_a_run_of_one_gan_a_class_comes_from_its_own_net(trained):
     mixed = sampler.images(latents, torch.tensor([0, 1, 1, 0, 1, 0]))
     for place, label in enumerate([0, 1, 1, 0, 1, 0]):
         assert torch.equal(mixed[place], of_class[label][place])
-    for label, prefix in enumerate(("done.0.", "average.")):
+    for label, prefix in enumerate(("done.0.", "g.")):  # no average of their own
         own = sampler.generator.generators[label].state_dict()
         assert all(torch.equal(own[name], saved[prefix + name]) for name in own)
 
