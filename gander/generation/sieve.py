@@ -26,7 +26,7 @@ SPARES = (1.1, 2.0, 4.0)
 """Candidates for an image that is wanted, where copies are dropped; the next where these did not suffice."""
 
 _INNOCENT = 0.001  # of held-out real images lie nearer to a training image than a near-copy may
-_ROWS, _COLUMNS = 512, 8_192
+_ROWS = 512
 
 
 @dataclass(frozen=True)
@@ -180,17 +180,11 @@ def _repeated(features: Tensor, standing: npt.NDArray[np.bool_], limit: float) -
     kept = standing.copy()
     for start in range(0, len(features), _ROWS):
         block = features[start : start + _ROWS].double()
-        own = slice(start, start + len(block))
-        for first in range(0, start, _COLUMNS):
-            earlier = slice(first, min(first + _COLUMNS, start))
-            kept[own] &= ~(_near(block, features[earlier].double(), limit) & kept[earlier]).any(1)
-        within = _near(block, block, limit)
-        for row in range(len(block)):
-            kept[start + row] &= not (within[row, :row] & kept[start : start + row]).any()
+        near = np.zeros(len(block), bool)
+        if kept[:start].any():
+            near = (nearest(block, features[:start][kept[:start]])[0] < limit).numpy()
+        within = (torch.cdist(block, block) < limit).numpy()
+        for row in range(len(block)):  # an image that is marked marks no other
+            near[row] |= (within[row, :row] & kept[start : start + row]).any()
+            kept[start + row] &= not near[row]
     return standing & ~kept
-
-
-def _near(ours: Tensor, theirs: Tensor, limit: float) -> npt.NDArray[np.bool_]:
-    """Return which pairs of rows (N, M) lie nearer than the limit."""
-    squares = ours.square().sum(1)[:, None] + theirs.square().sum(1)
-    return (squares - 2 * ours @ theirs.T < limit**2).numpy()
