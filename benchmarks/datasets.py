@@ -19,10 +19,9 @@ import numpy as np
 import torch
 from process import cost_of
 
+from gander.data.formats.all import written_formats
 from gander.engine.machine import choose_machine, device_name
-from gander.generate.load import load
-from gander.generate.stream import BLOCK
-from gander.generate.writers import FORMATS
+from gander.generation.load import BLOCK, load
 from gander.recipe.schema import Engine
 
 FIGURES = {"parquet": 30, "npz": 20, "csv": 60, "folder": 45}  # seconds
@@ -42,7 +41,7 @@ def main() -> None:
     print(f"\nthe net alone: {rate:,.0f} images a second, {given.n / rate:.1f} s\n")
     print("| format | seconds | figure | images a second | share of the net's rate | MB | peak MB |")
     print("|---|---|---|---|---|---|---|")
-    for name in FORMATS:
+    for name in written_formats():
         seconds, size, peak = made(given.run, given.n, name)
         told = f"{FIGURES[name]} s" if name in FIGURES else ""
         share = given.n / seconds / rate

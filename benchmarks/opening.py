@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gander.data.images import open_images
+from gander.data.images import Images, open_images
 from gander.errors import GanderError
 
 _STEP = ("train.images=1", "every.log=1", "every.samples=0", "every.save=0")
@@ -42,18 +42,14 @@ def measure_data(source: str) -> DataCost:
     """
     with tempfile.TemporaryDirectory() as folder, _cache(Path(folder)):
         began = time.perf_counter()
-        images = open_images(*_named(source))
+        images = open_images(source)
         decoded = time.perf_counter()
-        open_images(*_named(source))
+        open_images(source)
         opened = time.perf_counter()
         size = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
         recipe = "mnist-dcgan" if images.channels == 1 else "cifar10-dcgan"
-        starts = [_first_step(recipe, source, Path(folder) / f"run-{number}") for number in range(2)]
+        starts = [_first_step(recipe, images, Path(folder) / f"run-{number}") for number in range(2)]
     return DataCost(len(images), decoded - began, opened - decoded, size / 2**20, *starts)
-
-
-def _named(source: str) -> tuple[str, str]:
-    return ("", source) if Path(source).exists() else (source, "")
 
 
 @contextmanager
@@ -68,9 +64,9 @@ def _cache(folder: Path) -> Iterator[None]:
             os.environ["GANDER_CACHE"] = before
 
 
-def _first_step(recipe: str, source: str, run: Path) -> float:
-    name, path = _named(source)
-    command = [sys.executable, "-m", "gander", "train", recipe, f"data.source={name}", f"data.path={path}"]
+def _first_step(recipe: str, images: Images, run: Path) -> float:
+    data = [f"data.source={images.name}", f"data.path={images.path}"]
+    command = [sys.executable, "-m", "gander", "train", recipe, *data]
     began = time.perf_counter()
     process = subprocess.Popen(
         [*command, *_STEP, "--run", str(run)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True

@@ -23,7 +23,7 @@ from process import Cost, cost_of
 from gander.data.images import open_images
 from gander.data.store import cache_folder
 from gander.engine.machine import choose_machine, device_name
-from gander.generate.load import load
+from gander.generation.load import load
 from gander.recipe.read import load_recipe
 from gander.recipe.schema import Engine
 from gander.run import Run

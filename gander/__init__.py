@@ -9,8 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gander.generate.load import load
-    from gander.generate.sample import sample
+    from gander.actions.export import export
+    from gander.actions.generate import generate
+    from gander.actions.sample import sample
+    from gander.generation.load import load
     from gander.recipe.read import load_recipe
     from gander.recipe.schema import Recipe
     from gander.run import Run
@@ -21,14 +23,27 @@ __version__ = "0.1.0"
 _HOMES = {
     "Recipe": "gander.recipe.schema",
     "Run": "gander.run",
-    "load": "gander.generate.load",
+    "export": "gander.actions.export",
+    "generate": "gander.actions.generate",
+    "load": "gander.generation.load",
     "load_recipe": "gander.recipe.read",
     "resume": "gander.training.loop",
-    "sample": "gander.generate.sample",
+    "sample": "gander.actions.sample",
     "train": "gander.training.loop",
 }
 
-__all__ = ["Recipe", "Run", "__version__", "load", "load_recipe", "resume", "sample", "train"]
+__all__ = [
+    "Recipe",
+    "Run",
+    "__version__",
+    "export",
+    "generate",
+    "load",
+    "load_recipe",
+    "resume",
+    "sample",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -12,6 +11,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from gander.errors import RunInUseError, StorageError, UsageError
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    raise UsageError("gander needs Linux, macOS or WSL", hint="wsl --install") from None
 
 LOCK = ".lock"
 
@@ -37,6 +41,27 @@ def locked(folder: Path, doing: str) -> IO[bytes]:
     except OSError as error:
         raise storage_error(error, folder) from None
     return file
+
+
+def is_locked(folder: Path) -> bool:
+    """Tell whether a process holds a folder for writing now."""
+    try:
+        with (folder / LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+@contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Let one process at a time past; a lock ends with the process that holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def append_row(path: Path, row: Mapping[str, Any]) -> None:

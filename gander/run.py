@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import platform
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gander.errors import StorageError, UsageError, did_you_mean
-from gander.files import LOCK, draft_of, locked, storage_error, write_whole
+from gander.files import draft_of, is_locked, locked, storage_error, write_whole
 from gander.history import History, best_of, read_rows
 
 BEST = "best.safetensors"
@@ -260,11 +259,4 @@ def writing(run: Run) -> Iterator[None]:
 
 def in_use(run: Run) -> bool:
     """Tell whether a process is writing a run now."""
-    try:
-        with (run.path / LOCK).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        pass
-    return False
+    return is_locked(run.path)

@@ -23,8 +23,8 @@ from pathlib import Path
 import torch
 
 from gander.engine.machine import device_name
-from gander.generate.card import run_facts
-from gander.generate.load import load
+from gander.generation.card import run_facts
+from gander.generation.load import load
 from gander.run import Run, find_run
 
 FILTERS = {

@@ -23,9 +23,9 @@ from pathlib import Path
 
 import torch
 
+from gander.actions.sample import sample
 from gander.engine.machine import device_name
-from gander.generate.load import load
-from gander.generate.sample import sample
+from gander.generation.load import load
 from gander.pictures.sheet import save_png
 from gander.run import Run
 

@@ -31,8 +31,9 @@ ROWS = (
     "recipe",
     "engine",
     "scores",
-    "generate",
+    "generation",
     "training",
+    "actions",
     "doctor launch",
     "study",
     "report dash",
@@ -204,8 +205,9 @@ def test_functions_stay_short_and_say_what_they_take():
             takes = node.args
             named = [one.arg for one in (*takes.posonlyargs, *takes.args, *takes.kwonlyargs)]
             count = len(named) + bool(takes.vararg) - (named[:1] in (["self"], ["cls"]))
-            # A verb's parameters are the options that a person may type, each by its name.
-            if count > PARAMETERS and module.name != "gander.cli.main":
+            # A verb takes the options that a person may type, each by its name; so does what it calls.
+            verb = module.name == "gander.cli.main" or module.part == "actions"
+            if count > PARAMETERS and not verb:
                 yield f"{where} has {count} parameters"
             if takes.kwarg:
                 yield f"{where} takes **{takes.kwarg.arg}: name what it takes"

@@ -84,6 +84,14 @@ def test_the_readme_lists_every_recipe_with_its_title() -> None:
         assert f"| `{name}` | {title} |" in README
 
 
+def test_the_readme_lists_the_formats_that_are_written_as_their_table_does() -> None:
+    from gander.data.formats.all import format_table
+
+    named = [("`, `".join(names.split(", ")), about) for names, about in format_table()]
+    rows = "".join(f"| `{names}` | {about} |\n" for names, about in named)
+    assert f"| format | is |\n|---|---|\n{rows}\n" in README
+
+
 def test_the_readme_opens_with_the_two_commands_and_shows_what_comes_out() -> None:
     first, second = blocks()[:2]
     assert [line.split("#")[0].strip() for line in first.splitlines()] == ["make quickstart", "make test"]

@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from gander.cli.progress import duration, say
 from gander.cli.tables import make_table, print_table
-from gander.data.formats import shards_of
-from gander.data.names import NAMED, SHAPES
+from gander.data.images import is_data
 from gander.errors import UsageError
 from gander.files import check_free
 from gander.run import BEST, Run, find_run, runs_root
 
 if TYPE_CHECKING:
     from gander.data.images import Images
-    from gander.generate.source import Source
+    from gander.generation.source import Source
     from gander.scores.evaluation import Evaluation, Reals, Subject
     from gander.scores.extractor import Extractor
     from gander.scores.use import Usefulness
@@ -46,7 +45,7 @@ class Wishes:
 def evaluate_verb(subject: str, wishes: Wishes, as_json: bool) -> None:
     """Score what a run makes, or a data set, against real images; write numbers, pictures and a page."""
     from gander.engine.machine import choose_machine
-    from gander.generate.source import check_wishes
+    from gander.generation.source import check_wishes
     from gander.recipe.schema import Engine
     from gander.report.evaluation import draw_gallery, write_evaluation
     from gander.scores.evaluation import LEAST, Reals, evaluate
@@ -97,9 +96,7 @@ def _run(subject: str) -> Run | None:
     """Give the run that is meant, or None where it is a data set."""
     path = Path(subject)
     is_run = path.name == BEST or Run(path).env_file.exists()
-    if subject in (*NAMED, SHAPES) or (not is_run and (path.exists() or shards_of(path))):
-        return None
-    return find_run(subject)
+    return find_run(subject) if is_run or not is_data(subject) else None
 
 
 def _folder(run: Run | None, subject: str, to: Path | None) -> Path:
@@ -114,7 +111,7 @@ def _folder(run: Run | None, subject: str, to: Path | None) -> Path:
 
 def _reals(run: Run | None, against: str | None) -> Images:
     from gander.data.images import open_images
-    from gander.generate.source import real_images
+    from gander.generation.source import real_images
 
     if against is not None or run is None:
         return open_images(against or "")
@@ -133,8 +130,8 @@ def _extractor(weights: Path | None, images: Images, device: str) -> Extractor:
 
 def _source(run: Run | None, subject: str, images: Images) -> Source:
     from gander.data.images import open_images
-    from gander.generate.load import load
-    from gander.generate.source import DataSource, RunSource
+    from gander.generation.load import load
+    from gander.generation.source import DataSource, RunSource
 
     if run is None:
         return DataSource(open_images(subject), images)

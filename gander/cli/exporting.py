@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from gander.cli.progress import say
-from gander.run import find_run
 
 
 def export_verb(name: str, to: Path, as_json: bool) -> None:
     """Write a run's generator as ONNX or safetensors."""
-    from gander.generate.export import export_generator
+    from gander.actions.export import export
+    from gander.run import find_run
 
-    made = export_generator(find_run(name), to)
+    exported = export(find_run(name), to, os.environ.get("GANDER_DEVICE", "cpu"))
     if as_json:
-        checked = {"images": made.images, "largest": made.largest, "differing": made.differing}
-        say(json.dumps({"files": [str(file) for file in made.files], "checked": checked}))
+        checked = {"images": exported.images, "largest": exported.largest, "differing": exported.differing}
+        say(json.dumps({"files": [str(file) for file in exported.files], "checked": checked}))
         return
-    for file in made.files:
+    for file in exported.files:
         say(f"file    {file}")
-    if made.images:
+    if exported.images:
         say(
-            f"        beside torch, over {made.images:,} images: at most {made.largest} of 255 apart, "
-            f"in {made.differing:.2g} of all values"
+            f"        beside torch, over {exported.images:,} images: at most {exported.largest} of 255 "
+            f"apart, in {exported.differing:.2g} of all values"
         )
         say(f'next    onnxruntime.InferenceSession("{to}")')
     else:

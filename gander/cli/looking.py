@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,8 +24,8 @@ def sample_verb(
     name: str, n: int | None, classes: tuple[str, ...], walk: bool, seed: int, to: Path | None, as_json: bool
 ) -> None:
     """Draw fresh images or walks of a run."""
-    from gander.generate.sample import animate, sample, save_animation
-    from gander.generate.sample import walk as draw_walk
+    from gander.actions.sample import animate, sample, save_animation
+    from gander.actions.sample import walk as draw_walk
     from gander.pictures.sheet import save_png
 
     run = find_run(name)
@@ -34,11 +35,13 @@ def sample_verb(
     if path.suffix != ".png" and not (moves and walk):
         raise UsageError(f'--to "{path}": give a name that ends in .png; with --walk, .gif and .webp move')
     check_folder(path)
-    rows, count = n or 8, n or 100
+    device = os.environ.get("GANDER_DEVICE", "cpu")
     if moves:
-        save_animation(animate(run, rows, classes, seed), path)
+        save_animation(animate(run, n or 8, classes, seed, device=device), path)
+    elif walk:
+        save_png(draw_walk(run, n or 8, classes, seed, device=device), path)
     else:
-        save_png(draw_walk(run, rows, classes, seed) if walk else sample(run, count, classes, seed), path)
+        save_png(sample(run, n or 100, classes, seed, device=device), path)
     if as_json:
         say(json.dumps({"run": str(run.path), "picture": str(path), "seed": seed}))
     else:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from gander.errors import GanderError, exit_code
 
@@ -191,7 +192,17 @@ def evaluate(
     evaluate_verb(subject, Wishes(against, n, seed, use, quick, inception, to), json)
 
 
-@app.command()
+class _GenerateCommand(TyperCommand):
+    """Lists the formats below the options, and loads them only for that."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        from gander.data.formats.all import format_table
+
+        with formatter.section("Formats"):
+            formatter.write_dl(format_table())
+
+
+@app.command(cls=_GenerateCommand)
 def generate(
     run: Annotated[str, _GENERATOR],
     n: Annotated[int, typer.Option("-n", help="How many images.", show_default=False)],
@@ -201,11 +212,7 @@ def generate(
     ],
     format: Annotated[
         str | None,
-        typer.Option(
-            "--format",
-            help="parquet, csv, csv.gz, csv.zst, npz, folder, zip (StyleGAN, EDM) or tar (WebDataset).",
-            show_default="by the name, or parquet",
-        ),
+        typer.Option("--format", help="One of those below.", show_default="by the name, or parquet"),
     ] = None,
     classes: Annotated[
         list[str] | None, typer.Option("--class", help="Only this class; may be repeated.")
@@ -233,13 +240,19 @@ def generate(
     json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Write a labelled data set of fresh images, with a card. Interrupted, the same command goes on."""
-    from gander.cli.generating import generate_verb
-    from gander.generate.produce import Wishes
-    from gander.generate.sieve import Rules
+    import time
 
-    rules = Rules(keep, no_copies, no_duplicates)
-    wishes = Wishes(n, to, format, tuple(classes or ()), like, label_with, seed, truncation, rules, license)
-    generate_verb(run, wishes, json)
+    from gander.actions.generate import generate as write_data_set
+    from gander.cli.generating import show_data_set, typed_command
+    from gander.cli.progress import counting
+
+    began, speaks = time.monotonic(), os.environ.get("RANK", "0") == "0"
+    device = os.environ.get("GANDER_DEVICE", "auto")
+    plan = format, classes or (), like, label_with, seed, truncation, keep, no_copies, no_duplicates, license
+    with counting(n, json or not speaks) as progress:
+        made = write_data_set(run, n, to, *plan, typed_command(), device, progress)
+    if speaks:
+        show_data_set(made, time.monotonic() - began, json)
 
 
 @app.command()

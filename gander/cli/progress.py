@@ -29,10 +29,13 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def counting(total: int, quiet: bool, what: str = "") -> Iterator[Callable[[int], object]]:
-    """Show how many of so many are done, off a terminal now and then; give what hears of more."""
+def counting(total: int, quiet: bool, what: str = "") -> Iterator[Callable[..., object]]:
+    """Show how many of so many are done, off a terminal now and then.
+
+    Gives what hears how many more are done and, where it has changed, how many there are.
+    """
     if quiet:
-        yield lambda count: None
+        yield lambda count, total=None: None
         return
     if not sys.stdout.isatty():
         yield _Plain(total, what).tell
@@ -40,7 +43,7 @@ def counting(total: int, quiet: bool, what: str = "") -> Iterator[Callable[[int]
     columns = (TextColumn(f"{what}{{task.completed:,.0f}} / {{task.total:,.0f}}"), BarColumn(None))
     with Progress(*columns, TimeRemainingColumn(), transient=True) as live:
         task = live.add_task("", total=total)
-        yield lambda count: live.advance(task, count)
+        yield lambda count, total=None: live.update(task, advance=count, total=total)
 
 
 class _Plain:
@@ -50,9 +53,9 @@ class _Plain:
         self._total, self._what = total, what
         self._done, self._said_at = 0, time.monotonic()
 
-    def tell(self, count: int) -> None:
+    def tell(self, count: int, total: int | None = None) -> None:
         """Hear of more."""
-        self._done += count
+        self._done, self._total = self._done + count, total or self._total
         if time.monotonic() - self._said_at >= _EVERY_COUNT:
             self._said_at = time.monotonic()
             say(f"{self._what}{self._done:,} / {self._total:,}")

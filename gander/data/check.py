@@ -40,11 +40,11 @@ class Summary:
     problems: tuple[Problem, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain data, for JSON."""
+        """Return plain data, for JSON."""
         return asdict(self)
 
     def rows(self) -> list[tuple[str, str]]:
-        """Give what each figure is, and the figure, for a person; without the problems."""
+        """Return what each figure is, and the figure, for a person; without the problems."""
         colour = "grey" if self.channels == 1 else "red, green, blue"
         counts = ", ".join(f"{name} {count:,}" for name, count in self.counts.items())
         return [
@@ -70,7 +70,7 @@ def inspect_data(source: str = "", path: str = "", size: int | None = None, spli
     Raises: DataError where there is no such data, or no image of it can be used.
     """
     stored = find_stored(source, path, size, split)
-    images = as_images(stored, path or source)
+    images = as_images(stored, source, path)
     means, deviations = _moments(images.pixels)
     return Summary(
         source=images.source,
@@ -89,7 +89,7 @@ def inspect_data(source: str = "", path: str = "", size: int | None = None, spli
 
 
 def _moments(pixels: Pixels) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Give mean and standard deviation of each channel, from exact counts of the 256 values."""
+    """Return mean and standard deviation of each channel, from exact counts of the 256 values."""
     counts = np.zeros((pixels.shape[1], 256), np.int64)
     for start in range(0, len(pixels), CHUNK):
         for channel, values in enumerate(pixels[start : start + CHUNK].swapaxes(0, 1)):

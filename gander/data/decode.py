@@ -20,7 +20,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 
 
 def decode(image: Image, size: int | None) -> Pixels:
-    """Give an image as (1, S, S) or (3, S, S).
+    """Return an image as (1, S, S) or (3, S, S).
 
     Transparent parts become white, palettes and CMYK become RGB, 16-bit grey is scaled to 8 bits, and a
     photograph is turned upright as its EXIF entry says. With `size`, the largest centred square is kept and

@@ -9,11 +9,12 @@ from urllib.parse import urlsplit
 
 import requests
 
-from gander.data.formats import FORMATS, find_origin
+from gander.data.formats.all import find_origin, what_is_read
 from gander.data.names import Named
 from gander.data.progress import progress
-from gander.data.store import Stored, cache_folder, locked, open_stored, storage_errors
+from gander.data.store import Stored, cache_folder, open_stored, storage_errors
 from gander.errors import DataError
+from gander.files import one_at_a_time
 
 BLOCK = 1 << 16
 """Bytes a write, and the most that are lost when a connection breaks."""
@@ -41,7 +42,7 @@ def open_named(named: Named, split: str, size: int | None) -> Stored:
     raise DataError(
         f"{named.name}: cannot be downloaded. Tried:",
         *failures,
-        f"Without a network, data.path reads: {FORMATS}",
+        f"Without a network, data.path reads: {what_is_read()}",
         hint="gander train NAME data.path=FOLDER",
     )
 
@@ -75,7 +76,7 @@ def fetch(url: str, to: Path, md5: str | None = None) -> None:
     Raises: DataError where the file cannot be had, or is not the right one.
     """
     part = to.with_name(f"{to.name}.part")
-    with storage_errors(), locked(to.with_name(f"{to.name}.lock")):
+    with storage_errors(), one_at_a_time(to.with_name(f"{to.name}.lock")):
         if to.exists():
             return
         while True:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gander.data.decode import LARGEST, SMALLEST
-from gander.data.formats import SUFFIXES, find_origin
+from gander.data.formats.all import find_origin, shards_of, suffix_of
 from gander.data.names import NAMED, SHAPES
 from gander.data.origins import Pixels, refusal
 from gander.data.shapes import shapes_origin
@@ -20,6 +20,7 @@ from gander.data.store import Stored, open_stored
 from gander.errors import DataError, did_you_mean
 
 SPLITS = ("train", "test")
+_NAMES = (SHAPES, *NAMED)
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,9 @@ class Images:
         labels: (N,) int64, or None.
         classes: the name of each class; () where there are no labels.
         fingerprint: sha256 in hex of pixels, labels, shape and class names.
-        source: what was asked for, a name or a path.
+        source: what was asked for, a name or a path, as it was written.
         digest: sha256 in hex of pixels and labels, whatever their order; "" for what is in no store.
+        name, path: what finds them again from anywhere: a name or "", and an absolute path or "".
     """
 
     pixels: Pixels
@@ -41,6 +43,8 @@ class Images:
     fingerprint: str
     source: str
     digest: str = ""
+    name: str = ""
+    path: str = ""
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -57,7 +61,7 @@ class Images:
 
     @cached_property
     def hashes(self) -> list[bytes]:
-        """Give the sha256 of each image's pixels."""
+        """Return the sha256 of each image's pixels."""
         return hashes_of(self.pixels)
 
     def counts(self) -> npt.NDArray[np.int64]:
@@ -80,7 +84,7 @@ class Images:
 
 
 def hashes_of(pixels: Pixels) -> list[bytes]:
-    """Give the sha256 of each image (N, C, H, W)."""
+    """Return the sha256 of each image (N, C, H, W)."""
     return [hashlib.sha256(image.tobytes()).digest() for image in np.asarray(pixels)]  # a memmap's rows cost
 
 
@@ -108,12 +112,32 @@ def open_images(
         size = stored.pixels.shape[-1]
         hint = f"gander data {place} lists them all; data.size={size} if only sizes differ"
         raise refusal(place, stored.problems, hint)
-    return as_images(stored, source or path)
+    return as_images(stored, source, path)
 
 
-def as_images(stored: Stored, source: str) -> Images:
-    """Give what a folder of the store holds, good images only."""
-    return Images(stored.pixels, stored.labels, stored.classes, stored.fingerprint, source, stored.digest)
+def as_images(stored: Stored, source: str, path: str) -> Images:
+    """Return what a folder of the store holds, good images only."""
+    name, place = _located(source, path)
+    held = stored.pixels, stored.labels, stored.classes, stored.fingerprint
+    return Images(*held, source or path, stored.digest, name, str(place or ""))
+
+
+def is_data(source: str) -> bool:
+    """Return whether a source is the name of a data set, or a path at which there is something."""
+    name, place = _located(source, "")
+    return name in _NAMES or bool(place and (place.exists() or shards_of(place)))
+
+
+def _located(source: str, path: str) -> tuple[str, Path | None]:
+    """Return which data set is meant, and where on disk it is; None where it is known by its name alone.
+
+    This is the one rule for what is a path: a name of a data set never is, even where a folder has that name;
+    anything else is one that exists, or that could be nothing but a path.
+    """
+    looks_like_one = source.startswith("~") or os.sep in source or bool(suffix_of(source))
+    if not path and source and source not in _NAMES and (looks_like_one or Path(source).exists()):
+        source, path = "", source
+    return source, Path(path).expanduser().absolute() if path else None
 
 
 def find_stored(source: str, path: str, size: int | None, split: str) -> Stored:
@@ -125,22 +149,22 @@ def find_stored(source: str, path: str, size: int | None, split: str) -> Stored:
         raise DataError(f"data.size = {size}: allowed are {SMALLEST} to {LARGEST} pixels a side")
     if split not in SPLITS:
         raise DataError(f'split "{split}": allowed are {" and ".join(SPLITS)}{did_you_mean(split, SPLITS)}')
-    named = NAMED.get(source)
-    if not path and source == SHAPES:
+    name, place = _located(source, path)
+    named = NAMED.get(name)
+    if place is not None:
+        stored = open_stored(find_origin(place, split), size, path or source)
+    elif name == SHAPES:
         return open_stored(shapes_origin(split), size, source)
-    if not path and named:
+    elif named:
         from gander.data.download import open_named  # requests takes long to import
 
-        return _renamed(open_named(named, split, size), named.classes)
-    place = path or source
-    if not path and not _is_path(source):
-        names = (SHAPES, *NAMED)
+        stored = open_named(named, split, size)
+    else:
         given = f'no data set is called "{source}"' if source else "no data set is named"
         raise DataError(
-            f"{given}; allowed: {', '.join(names)}, or a path{did_you_mean(source, names)}",
+            f"{given}; allowed: {', '.join(_NAMES)}, or a path{did_you_mean(source, _NAMES)}",
             hint="data=shapes, or data.path=FOLDER",
         )
-    stored = open_stored(find_origin(Path(place).expanduser(), split), size, place)
     return _renamed(stored, named.classes) if named else stored
 
 
@@ -150,13 +174,3 @@ def _renamed(stored: Stored, classes: tuple[str, ...]) -> Stored:
         return stored
     fingerprint = hashlib.sha256("\n".join([stored.fingerprint, *classes]).encode()).hexdigest()
     return replace(stored, classes=classes, fingerprint=fingerprint)
-
-
-def _is_path(source: str) -> bool:
-    """Tell a path from a mistyped name."""
-    return bool(source) and (
-        Path(source).expanduser().exists()
-        or os.sep in source
-        or source.startswith("~")
-        or source.endswith(SUFFIXES)
-    )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +22,7 @@ Pixels = npt.NDArray[np.uint8]
 Image = bytes | Pixels | Callable[[], bytes]
 """An encoded file, pixels (H, W) or (H, W, C), or what reads an encoded file when it is called."""
 
-_ABOUT = "dataset.json"
+_CARD = "dataset.json"
 
 SHOWN = 20
 """Problems that an error lists before it only counts."""
@@ -80,26 +82,26 @@ class Origin:
     read: Callable[[], Contents]
 
 
-def about_files(folder: Path, file: str = "") -> tuple[Path, ...]:
-    """Find what a data set says of itself: under its file's name, in its folder, or a folder up."""
-    stem = re.sub(r"(-\d{5}-of-\d{5})?\.(csv|tar)(\.gz|\.zst)?$", "", file)
-    places = (folder / f"{stem}.{_ABOUT}", folder / _ABOUT, folder.parent / _ABOUT)
+def cards_in(folder: Path, stem: str = "") -> tuple[Path, ...]:
+    """Find the cards of a data set: under its file's stem, in its folder, or a folder up."""
+    stem = re.sub(r"-\d{5}-of-\d{5}$", "", stem)
+    places = (folder / f"{stem}.{_CARD}", folder / _CARD, folder.parent / _CARD)
     return tuple(place for place in places if place.is_file())
 
 
-def told_classes(about: Iterable[Path]) -> tuple[str, ...]:
-    """Read the class names that a data set gives of itself; () where it gives none."""
-    for path in about:
+def class_names(cards: Iterable[Path]) -> tuple[str, ...]:
+    """Read the class names of the first card that has some; () where none has."""
+    for path in cards:
         with damaged(path):
-            told = json.loads(path.read_text("utf-8"))
-        classes = told.get("classes") if isinstance(told, dict) else None
+            card = json.loads(path.read_text("utf-8"))
+        classes = card.get("classes") if isinstance(card, dict) else None
         if isinstance(classes, list) and classes:  # other programs have files of this name, too
             return tuple(str(name) for name in classes)
     return ()
 
 
 def unreadable(file: str, reason: str, index: int | None = None) -> Entry:
-    """Give an entry that says why a file, or what follows in it from `index` on, cannot be read."""
+    """Return an entry that says why a file, or what follows in it from `index` on, cannot be read."""
 
     def read() -> bytes:
         raise ValueError(reason)
@@ -107,9 +109,42 @@ def unreadable(file: str, reason: str, index: int | None = None) -> Entry:
     return Entry(file, index, read, 0)
 
 
+def array_contents(
+    file: str, images: Pixels, labels: npt.NDArray[Any] | None, classes: tuple[str, ...] = ()
+) -> Contents:
+    """Return images (N, H, W, C) and labels (N,), or (N, 1) as some save them."""
+    if labels is not None and labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    entries = array_entries(file, images, [None] * len(images) if labels is None else labels)
+    return Contents(entries, labels is not None, classes, len(images))
+
+
+def array_entries(file: str, images: Pixels, labels: Sequence[Any] | npt.NDArray[Any]) -> Iterator[Entry]:
+    """Pair images (N, H, W, C) with labels (N,)."""
+    if len(images) != len(labels):
+        yield unreadable(file, f"{len(images):,} images, but {len(labels):,} labels")
+    for index, (image, label) in enumerate(zip(images, labels, strict=False)):
+        yield Entry(file, index, image, label)
+
+
+def joined(root: Path, origins: list[Origin]) -> Origin:
+    """Read the files of several origins of a kind one after another."""
+    if len(origins) == 1:
+        return origins[0]
+
+    def read() -> Contents:
+        parts = [origin.read() for origin in origins]
+        entries = chain.from_iterable(part.entries for part in parts)
+        count = sum(part.count or 0 for part in parts)
+        return Contents(entries, any(part.labelled for part in parts), parts[0].classes, count)
+
+    files = tuple(path for origin in origins for path in origin.files)
+    return Origin(root, files, origins[0].kind, read)
+
+
 @contextmanager
 def damaged(place: str | Path) -> Iterator[None]:
-    """Say in one line what a reader made of a damaged file, which may raise anything."""
+    """Turn what a reader raises at a damaged file, which may be anything, into one line."""
     try:
         yield
     except GanderError:
@@ -121,8 +156,9 @@ def damaged(place: str | Path) -> Iterator[None]:
 
 def refusal(place: str, problems: Iterable[Problem], hint: str = "") -> DataError:
     """Make the error that lists the first problems and counts the rest."""
-    found = [*problems]
-    lines = [f"{place}: {len(found):,} images, labels or files cannot be used:", *map(str, found[:SHOWN])]
-    if len(found) > SHOWN:
-        lines.append(f"and {len(found) - SHOWN:,} more")
+    all_problems = [*problems]
+    count = len(all_problems)
+    lines = [f"{place}: {count:,} images, labels or files cannot be used:", *map(str, all_problems[:SHOWN])]
+    if count > SHOWN:
+        lines.append(f"and {count - SHOWN:,} more")
     return DataError(*lines, hint=hint)

@@ -89,12 +89,12 @@ def draw_shapes(count: int, seed: int) -> tuple[Pixels, Factors]:
 
 
 def read_shapes(pixels: Pixels) -> Factors:
-    """Tell what images (N, 3, 32, 32) show, by the nearest template; exact for images as they are drawn."""
+    """Return what images (N, 3, 32, 32) show, by the nearest template; exact for images as they are drawn."""
     return fit_shapes(pixels)[0]
 
 
 def fit_shapes(pixels: Pixels) -> tuple[Factors, Numbers]:
-    """Tell what images show, and how well (N,): the share of the two covers' union that both cover.
+    """Return what images show, and how well (N,): the share of the two covers' union that both cover.
 
     The colour is the one that most pixels are near; how far each pixel goes from the border's mean colour
     towards it is the cover, which is compared with every class, size and place.
@@ -130,7 +130,7 @@ def _grounds(base: Indices, change: Indices, pattern: Indices) -> npt.NDArray[np
 
 @cache
 def _patterns() -> Indices:
-    """Give plain, two gradients, a checker and two kinds of stripes, (6, 32, 32) in 0..31."""
+    """Return plain, two gradients, a checker and two kinds of stripes, (6, 32, 32) in 0..31."""
     y, x = np.mgrid[:SIDE, :SIDE]
     return np.stack([x * 0, y, x, *((band // 8 % 2) * (SIDE - 1) for band in (x // 8 * 8 + y, x, y))])
 
@@ -144,7 +144,7 @@ def _border() -> Indices:
 
 @cache
 def _covers() -> Pixels:
-    """Give how many of a pixel's samples each shape covers, (class, size, row, column, 32, 32)."""
+    """Return how many of a pixel's samples each shape covers, (class, size, row, column, 32, 32)."""
     places = GRID * STEP
     covers = np.zeros((len(CLASSES), len(SIZES), places, places, SIDE, SIDE), np.uint8)
     samples = (np.arange(SIDE * FINE) + 0.5) / FINE - SIDE / 2
@@ -159,7 +159,7 @@ def _covers() -> Pixels:
 
 
 def _insides(x: Numbers, y: Numbers) -> list[Mask]:
-    """Tell the samples inside each shape, in the order of CLASSES; shapes reach from -1 to 1, y downwards."""
+    """Return the samples in each shape, in the order of CLASSES; shapes reach from -1 to 1, y downwards."""
     radius = x * x + y * y
     circle = radius <= 1
     square = (abs(x) <= 0.86) & (abs(y) <= 0.86)
@@ -184,7 +184,7 @@ def _star(x: Numbers, y: Numbers) -> Mask:
 
 
 def shapes_origin(split: str) -> Origin:
-    """Give the embedded set to the store."""
+    """Return the embedded set as the store takes it."""
     count, seed = SPLITS[split]
 
     def read() -> Contents:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from gander.data.filling import fill
 from gander.data.origins import Origin, Pixels, Problem
 from gander.errors import DataError, StorageError
-from gander.files import sync_folder
+from gander.files import one_at_a_time, sync_folder
 
 VERSION = 1
 """Raised when the same files would decode to other pixels."""
@@ -51,7 +51,7 @@ class Stored:
 
 
 def cache_folder() -> Path:
-    """Give the folder of the store and of downloads; the environment variable GANDER_CACHE moves it."""
+    """Return the folder of the store and of downloads; the environment variable GANDER_CACHE moves it."""
     if chosen := os.environ.get("GANDER_CACHE"):
         return Path(chosen).expanduser()
     import pooch
@@ -73,7 +73,7 @@ def open_stored(origin: Origin, size: int | None, title: str) -> Stored:
             return stored
         key = _key(settings, _hashes(origin))
         folder = _place(key)
-        with locked(folder.with_suffix(".lock")):
+        with one_at_a_time(folder.with_suffix(".lock")):
             if not (stored := _load(folder)):
                 _replace(folder, origin, size, title)
                 stored = _load(folder)
@@ -86,19 +86,8 @@ def open_stored(origin: Origin, size: int | None, title: str) -> Stored:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Let one process at a time past; a lock ends with the process that holds it."""
-    import fcntl
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
 def storage_errors() -> Iterator[None]:
-    """Say in one line what the disk refused: to read the data, or to write the cache."""
+    """Turn what the disk refuses, to read the data or to write the cache, into one line."""
     try:
         yield
     except OSError as error:

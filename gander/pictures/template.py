@@ -10,13 +10,22 @@ import jinja2
 
 def render(package: str, name: str, told: Mapping[str, Any]) -> str:
     """Fill in a package's template; what goes into `.html` is escaped, and what is not told is an error."""
+    return _world(jinja2.PackageLoader(package, "")).get_template(name).render(told)
+
+
+def render_text(template: str, told: Mapping[str, Any]) -> str:
+    """Fill in a template that is no page; what is not told is an error."""
+    return _world(None).from_string(template).render(told)
+
+
+def _world(loader: jinja2.BaseLoader | None) -> jinja2.Environment:
     world = jinja2.Environment(
-        loader=jinja2.PackageLoader(package, ""),
-        autoescape=jinja2.select_autoescape(("html",)),
+        loader=loader,
+        autoescape=jinja2.select_autoescape(("html",), default_for_string=False),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
     world.filters["figure"] = lambda value: "" if value is None else f"{value:.4g}"
-    return world.get_template(name).render(told)
+    return world

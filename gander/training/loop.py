@@ -119,8 +119,9 @@ def branch(
 
 def _new_session(recipe: Recipe, machine: Machine) -> tuple[Session, dict[str, Any], list[str]]:
     """Build all that a run needs before anything is written: the nets must fit the data."""
-    recipe = _anchored(recipe)
     images = _open(recipe)
+    where = {"source": images.name, "path": images.path}  # so that it is found from any folder
+    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update=where)})
     session = Session(recipe, images, machine)
     env = machine.describe() | {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -244,13 +245,3 @@ def _open(recipe: Recipe) -> Images:
             "and of twice that with separate D updates"
         )
     return images
-
-
-def _anchored(recipe: Recipe) -> Recipe:
-    """Make the data's path absolute, so that the run can be resumed from anywhere."""
-    data = recipe.data
-    if data.path:
-        data = data.model_copy(update={"path": str(Path(data.path).expanduser().absolute())})
-    elif "/" in data.source or "." in data.source:
-        data = data.model_copy(update={"source": "", "path": str(Path(data.source).expanduser().absolute())})
-    return recipe.model_copy(update={"data": data})

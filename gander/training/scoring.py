@@ -12,8 +12,8 @@ import torch
 
 from gander.data.images import Images
 from gander.errors import DataError
-from gander.generate.load import Sampler
-from gander.generate.stream import natural_labels
+from gander.generation.load import Sampler
+from gander.generation.stream import natural_labels
 from gander.history import best_of
 from gander.recipe.schema import Recipe
 from gander.schedule import crossed

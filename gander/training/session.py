@@ -14,7 +14,7 @@ from gander.data.images import Images
 from gander.engine.machine import Machine
 from gander.errors import CheckpointError
 from gander.files import cut_rows, sync_file
-from gander.generate.load import Sampler, build_generator, build_one_generator, save_generator
+from gander.generation.load import Sampler, build_generator, build_one_generator, save_generator
 from gander.history import read_rows
 from gander.nets.blocks import Generator
 from gander.nets.per_class import PerClass

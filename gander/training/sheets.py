@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from gander.data.images import Images
-from gander.generate.load import Sampler
+from gander.generation.load import Sampler
 from gander.pictures.sheet import contact_sheet, save_png
 from gander.recipe.schema import Recipe
 

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from gander.data.formats.pickles import unpickle
 from gander.data.images import open_images
-from gander.data.pickles import unpickle
 from gander.errors import DataError
 
 NAMES = ("ant", "bee", "cat")

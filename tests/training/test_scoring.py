@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from gander.actions.generate import generate
 from gander.data.images import open_images
 from gander.errors import UsageError
-from gander.generate.load import load
-from gander.generate.produce import Producer, Wishes
+from gander.generation.load import load
 from gander.run import Run, find_run
 from gander.training.checkpoint import newest_checkpoint
 from gander.training.loop import resume, train
@@ -146,9 +146,9 @@ def test_the_best_generator_is_named_by_its_file(scored, folder):
     ours, kept = load(best).generator.state_dict(), load(scored.best_file).generator.state_dict()
     assert all(torch.equal(ours[name], kept[name]) for name in kept)
     rows = rows_of(scored)
-    made = Producer(best, Wishes(n=20, to=folder / "made")).produce(lambda count: None)
-    assert made.told["trained_images"] == min(rows, key=lambda row: row["fd-judge"])["images"]
-    assert made.told["run"] == "run/best.safetensors"
+    made = generate(best, 20, folder / "made", device="cpu")
+    assert made.facts["trained_images"] == min(rows, key=lambda row: row["fd-judge"])["images"]
+    assert made.facts["run"] == "run/best.safetensors"
 
 
 def test_a_run_without_scores_has_no_best_generator(folder):

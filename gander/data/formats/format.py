@@ -1,0 +1,131 @@
+"""What a format is: how its files are recognised and read and, where it can be written, how."""
+
+from __future__ import annotations
+
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from gander.data.origins import Origin, Pixels
+from gander.pictures.sheet import encode_png
+
+LABEL, CONFIDENCE = "label", "confidence"
+"""Columns of formats that have columns."""
+
+MOST_BYTES = 64 << 20
+"""Of one encoded image, or of one file in an archive."""
+
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The time of what is in a zip: equal sets are equal bytes."""
+
+
+class Format(ABC):
+    """A format that is read; its entry in `gander.data.formats.all` is all that there is to register.
+
+    Attributes:
+        reads: what it is, in the list of what can be read.
+        suffixes: how its files' names end; () where they are known by something else.
+    """
+
+    reads: str
+    suffixes: tuple[str, ...] = ()
+
+    def files_in(self, folder: Path, split: str) -> list[Path]:
+        """List the files of this format in a folder, or else in the folders of it.
+
+        Raises: DataError where there are some, but none of the split.
+        """
+        for depth in ("*", "*/*"):
+            files = sorted(path for suffix in self.suffixes for path in folder.glob(f"{depth}{suffix}"))
+            if files:
+                return files
+        return []
+
+    @abstractmethod
+    def origin(self, root: Path, files: list[Path], split: str) -> Origin:
+        """Return how files, one after another, are read; problems name them as they lie from `root`."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What holds for all images of a set."""
+
+    classes: tuple[str, ...]  # () where there are no labels
+    shape: tuple[int, int, int]  # (C, S, S)
+    confident: bool  # whether labels are the judge's, with its confidence
+
+    @property
+    def values(self) -> int:
+        """Numbers an image."""
+        return self.shape[0] * self.shape[1] * self.shape[2]
+
+
+class Batch(NamedTuple):
+    """Images in their order."""
+
+    first: int  # number of the first
+    pixels: Pixels  # (N, C, S, S)
+    encoded: Sequence[bytes]  # (N) PNG, where the format holds PNG; else empty
+    labels: npt.NDArray[np.int64] | None
+    confidence: npt.NDArray[np.float32] | None
+
+
+class WrittenFormat(Format):
+    """A format that is written, too.
+
+    A part is a file, or a folder, of some thousand images that one process writes; `join` makes one file of
+    the set from parts that follow one another, and leaves nothing of them.
+
+    Attributes:
+        names: what `--format` takes; each with a dot before it is the suffix that chooses it.
+        about: what it is, for README and help.
+        loading: Python that loads it with other packages, a template that the data card fills in.
+        png: whether it holds encoded images.
+        one_file: whether what reads it takes one file, however large.
+    """
+
+    names: tuple[str, ...]
+    about: str
+    loading: str = ""
+    png: bool = True
+    one_file: bool = False
+
+    @staticmethod
+    def suffix(name: str) -> str:
+        """Return the end of its files' names, by the name of the format."""
+        return f".{name}"
+
+    def bytes_each(self, layout: Layout) -> int:
+        """Return the most bytes that an image may take: here, as PNG that does not compress."""
+        return layout.values + 1024
+
+    @abstractmethod
+    def write(self, path: Path, batches: Iterator[Batch], layout: Layout, first: bool) -> None:
+        """Write a part; the `first` of a file of the set may begin it."""
+
+    @abstractmethod
+    def join(self, parts: list[Path], path: Path, layout: Layout) -> None:
+        """Make a file, or the folder, of the set, part by part, each of which is then deleted."""
+
+
+def image_file(pixels: Pixels) -> bytes:
+    """Encode one image (C, S, S) as PNG, sooner fast than small."""
+    picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+    # In so few pixels runs of equal bytes do as well as a search for matches.
+    return encode_png(picture, compress_level=3, compress_type=zlib.Z_RLE)
+
+
+def move_bytes(parts: list[Path], whole: Any) -> None:
+    """Write the bytes of files one after another into an open one; each is deleted when it is written."""
+    for part in parts:
+        with part.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                whole.write(chunk)
+        part.unlink()

@@ -1,0 +1,142 @@
+"""Parquet shards as the Hugging Face hub lays them out: an image struct {bytes, path} and a class label."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from gander.data.formats.format import CONFIDENCE, LABEL, Batch, Layout, WrittenFormat
+from gander.data.origins import Contents, Entry, Origin, unreadable
+from gander.errors import DataError
+
+_IMAGE_COLUMNS = ("img", "image")
+_ROWS = 1024
+
+
+class Parquet(WrittenFormat):
+    """`img` or `image` {bytes, path} and `label`, with the features in the schema's metadata."""
+
+    reads = "a folder of parquet shards"
+    suffixes = (".parquet",)
+    names = ("parquet",)
+    about = "shards with `img` and `label`, as `datasets` reads them"
+    loading = Path(__file__).with_suffix(".md").read_text("utf-8")
+
+    def files_in(self, folder: Path, split: str) -> list[Path]:
+        return _of_split(super().files_in(folder, split), split)
+
+    def origin(self, root: Path, files: list[Path], split: str) -> Origin:
+        return Origin(root, tuple(files), "parquet", lambda: _read(root, files))
+
+    def write(self, path: Path, batches: Iterator[Batch], layout: Layout, first: bool) -> None:
+        import pyarrow as pa
+
+        schema = _schema(layout)
+        with _writer(path, layout) as writer:  # a row group a batch
+            for batch in batches:
+                names = [f"{batch.first + place:08d}.png" for place in range(len(batch.encoded))]
+                cells = [pa.array([*batch.encoded], pa.binary()), pa.array(names)]
+                columns = [pa.StructArray.from_arrays(cells, fields=[*schema.field("img").type])]
+                columns += [pa.array(part) for part in (batch.labels, batch.confidence) if part is not None]
+                writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+
+    def join(self, parts: list[Path], path: Path, layout: Layout) -> None:
+        import pyarrow.parquet
+
+        with _writer(path, layout) as writer:
+            for part in parts:
+                with pyarrow.parquet.ParquetFile(part) as file:
+                    for group in range(file.num_row_groups):
+                        writer.write_table(file.read_row_group(group))
+                part.unlink()
+
+
+def _writer(path: Path, layout: Layout) -> Any:
+    import pyarrow.parquet
+
+    return pyarrow.parquet.ParquetWriter(path, _schema(layout), compression="none", use_dictionary=False)
+
+
+def _schema(layout: Layout) -> Any:
+    import pyarrow as pa
+
+    features: dict[str, Any] = {"img": {"_type": "Image"}}
+    fields = [pa.field("img", pa.struct([("bytes", pa.binary()), ("path", pa.string())]))]
+    if layout.classes:
+        features[LABEL] = {"names": [*layout.classes], "_type": "ClassLabel"}
+        fields.append(pa.field(LABEL, pa.int64()))
+    if layout.confident:
+        features[CONFIDENCE] = {"dtype": "float32", "_type": "Value"}
+        fields.append(pa.field(CONFIDENCE, pa.float32()))
+    return pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features}})})
+
+
+def _of_split(files: list[Path], split: str) -> list[Path]:
+    """Choose the shards of a split by their names; shards that name no split belong to both.
+
+    Raises: DataError where the names speak of other splits only.
+    """
+    named = {file: _split_of(file) for file in files}
+    chosen = [file for file in files if named[file] == split] if any(named.values()) else files
+    if files and not chosen:
+        there = ", ".join(file.name for file in files[:8])
+        raise DataError(f'{files[0].parent}: no parquet file of the split "{split}"; there is: {there}')
+    return chosen
+
+
+def _split_of(file: Path) -> str:
+    word = file.name.split("-")[0].removesuffix(".parquet")
+    return word if word in ("train", "test", "validation", "valid", "val") else ""
+
+
+def _read(root: Path, files: list[Path]) -> Contents:
+    import pyarrow.parquet
+
+    shards, broken = [], []
+    for file in files:
+        name = str(file.relative_to(root))
+        try:
+            shard = pyarrow.parquet.ParquetFile(file)
+        except Exception as error:  # a damaged file may raise anything
+            broken.append(unreadable(name, f"not a whole parquet file: {error}"))
+            continue
+        columns = shard.schema_arrow.names
+        image = next((column for column in _IMAGE_COLUMNS if column in columns), "")
+        if image:
+            shards.append((name, shard, image))
+        else:
+            wanted = '" or "'.join(_IMAGE_COLUMNS)
+            broken.append(unreadable(name, f'no column "{wanted}"; it has: {", ".join(columns)}'))
+    labelled = any(LABEL in shard.schema_arrow.names for _, shard, _ in shards)
+    classes = next((names for _, shard, _ in shards if (names := _classes(shard))), ())
+    count = sum(shard.metadata.num_rows for _, shard, _ in shards)
+    return Contents(chain(broken, _entries(shards)), labelled, classes, count)
+
+
+def _entries(shards: list[tuple[str, Any, str]]) -> Iterator[Entry]:
+    for name, shard, image in shards:
+        labelled = LABEL in shard.schema_arrow.names
+        columns = [image, LABEL] if labelled else [image]
+        row = 0
+        try:
+            for batch in shard.iter_batches(_ROWS, columns=columns):
+                labels = batch.column(LABEL).to_pylist() if labelled else [None] * len(batch)
+                for cell, label in zip(batch.column(image).to_pylist(), labels, strict=True):
+                    encoded = cell.get("bytes") if isinstance(cell, dict) else cell
+                    yield Entry(name, row, encoded if isinstance(encoded, bytes) else b"", label)
+                    row += 1
+        except Exception as error:
+            yield unreadable(name, f"damaged from here on: {error}", row)
+
+
+def _classes(shard: Any) -> tuple[str, ...]:
+    """Read the class names from the schema's metadata; () where there are none."""
+    text = (shard.schema_arrow.metadata or {}).get(b"huggingface")
+    try:
+        names = json.loads(text)["info"]["features"][LABEL]["names"] if text else []
+        return tuple(str(name) for name in names)
+    except (ValueError, KeyError, TypeError):
+        return ()
