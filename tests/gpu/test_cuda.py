@@ -18,7 +18,7 @@ from gander.errors import NumericsError
 from gander.history import read_rows
 from gander.nets.rewires import SpectralNorm
 from gander.run import Run
-from tests.tiny import BATCH, Stop, Unwatched, finish, start, tiny
+from tests.tiny import BATCH, Stop, Watcher, finish, start, tiny
 
 pytestmark = [
     pytest.mark.gpu,
@@ -106,7 +106,7 @@ def no_waits():
     torch.cuda.set_sync_debug_mode("default")
 
 
-class Between(Unwatched):
+class Between(Watcher):
     """Be inside a context from the third step to the eighth."""
 
     def __init__(self, context):
