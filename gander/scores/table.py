@@ -142,6 +142,7 @@ class Kernel(_Distance):
 
     name, elsewhere, published = "kd-judge", "kd-{}", "kid"
     source = "Binkowski et al. 2018"
+    in_chart = True
 
     def estimate(self, compared: Comparison) -> Estimate:
         from gander.scores.kernel import kernel_distance
@@ -154,7 +155,7 @@ class Precision(_Share):
 
     name, elsewhere, source = "precision", "precision-{}", "Kynkäänniemi et al. 2019"
     words = "{:.0%} of the images are among real ones"
-    in_progress = True
+    in_progress = in_chart = True
 
     def estimate(self, compared: Comparison) -> Estimate:
         return Estimate(compared.neighbourhood.precision)
@@ -165,7 +166,7 @@ class Recall(_Share):
 
     name, elsewhere, source = "recall", "recall-{}", "Kynkäänniemi et al. 2019"
     words = "{:.0%} of real images are among these"
-    of_real = in_progress = True
+    of_real = in_progress = in_chart = True
 
     def estimate(self, compared: Comparison) -> Estimate:
         return Estimate(compared.neighbourhood.recall)
@@ -222,7 +223,7 @@ class LabelFidelity(_Share):
     """Share of images that the judge takes for the class asked for; its floor is the judge's own accuracy."""
 
     name, needs = "label-fidelity", frozenset({"labels", "judge"})
-    in_progress = True
+    in_progress = in_chart = True
 
     def estimate(self, compared: Comparison) -> Estimate:
         from gander.scores.classes import label_fidelity
