@@ -12,7 +12,8 @@ from gander.data.images import Images
 from gander.engine.machine import Machine
 from gander.errors import DataError
 from gander.scores.classifier import Classifier, Hyperparameters, split_data
-from gander.scores.evaluation import Reference, Samples, score_samples, split_reals
+from gander.scores.evaluation import Reference, Samples, real_features, score_samples, split_reals
+from gander.scores.extractor import Outputs
 from gander.scores.judge import Judge, Record, held_out, training_and_held_out
 
 N = 400
@@ -157,6 +158,16 @@ def test_the_same_images_score_the_same_with_or_without_the_cache(real, judge, m
     (kept,) = (tmp_path / "features").iterdir()
     kept.write_bytes(kept.read_bytes()[:100])
     assert values() == first
+
+
+def test_features_kept_on_one_device_are_not_taken_for_those_of_another(real, judge, monkeypatch, tmp_path):
+    monkeypatch.setenv("GANDER_CACHE", str(tmp_path))
+    computed, outputs = [], Outputs(torch.zeros(120, 2), torch.zeros(120, 2))
+    monkeypatch.setattr(judge, "extract", lambda pixels: computed.append(judge.device) or outputs)
+    for device in ("cpu", "cuda:0", "cpu", "cuda:1"):
+        monkeypatch.setattr(judge, "device", device)
+        real_features(real, judge, np.arange(120))
+    assert computed == ["cpu", "cuda:0"]
 
 
 def test_no_real_image_is_on_both_sides_of_the_floor(real):

@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from torch import backends
 
 from gander.actions.evaluate import evaluate
 from gander.actions.generate import generate
 from gander.cli.progress import TrainingProgress
 from gander.data.images import open_images
+from gander.generation.load import Sampler
 from gander.report.evaluation import write_evaluation
 from gander.scores.score import Estimate
 from gander.scores.table import METRICS, Metric
@@ -25,12 +27,16 @@ from tests.tiny import BATCH, tiny
 ROOT = Path(__file__).resolve().parents[2]
 
 
+SEARCHES = []  # for the fastest algorithm, whether they were allowed when a score was computed
+
+
 class Brightness(Metric):
     """Mean of all pixel values."""
 
     name, better, words, in_progress = "brightness", "near", "{:.0f} of 255", True
 
     def estimate(self, compared):
+        SEARCHES.append(backends.cudnn.benchmark)
         return Estimate(float(compared.pixels().mean()), 1.0)
 
 
@@ -46,8 +52,23 @@ def folder(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def registered():
     METRICS.append(Brightness())
+    SEARCHES.clear()
     yield
     METRICS.pop()
+
+
+@pytest.fixture
+def fast(monkeypatch):
+    """Allow what a training on a GPU allows, and note whether images to be scored are made so."""
+    monkeypatch.setattr(backends.cudnn, "benchmark", True)
+    images = Sampler.images
+
+    def noted(sampler, latents, labels=None):
+        if len(latents) in (100, 200):  # no sheet
+            SEARCHES.append(backends.cudnn.benchmark)
+        return images(sampler, latents, labels)
+
+    monkeypatch.setattr(Sampler, "images", noted)
 
 
 def test_a_new_score_is_evaluated_with_its_floor_and_stands_on_the_page(folder, tmp_path):
@@ -66,7 +87,7 @@ def test_a_new_score_is_evaluated_with_its_floor_and_stands_on_the_page(folder, 
 
 
 def test_a_new_score_is_made_and_shown_while_a_run_trains_and_written_into_cards(
-    folder, tmp_path, monkeypatch, capsys
+    folder, tmp_path, monkeypatch, capsys, fast
 ):
     monkeypatch.setattr(Scorer, "_fits", lambda scorer, judge, seconds: True)
     recipe = tiny(folder, "projection", {"evaluate": {"every": 6 * BATCH, "n": 100}})
@@ -77,6 +98,9 @@ def test_a_new_score_is_made_and_shown_while_a_run_trains_and_written_into_cards
     assert f"brightness {rows[-1]['brightness']:.3g} (" in capsys.readouterr().out
     card = generate(run, 200, tmp_path / "set", device="cpu").page.read_text("utf-8")
     assert "| brightness |" in card
+    evaluate(run, n=200, device="cpu")
+    assert len(SEARCHES) > 8
+    assert not any(SEARCHES)
 
 
 @pytest.mark.parametrize(
