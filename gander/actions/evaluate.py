@@ -10,7 +10,6 @@ from typing import Literal
 
 from gander.data.images import Images, is_data, open_images
 from gander.engine.device import engine_on
-from gander.engine.exact import exact
 from gander.engine.machine import choose_machine, device_name
 from gander.errors import UsageError
 from gander.generation.load import load
@@ -25,7 +24,6 @@ from gander.scores.use import measure_use
 _USUAL = 10_000  # images
 
 
-@exact()
 def evaluate(
     images: str | Path | Run | Images,
     against: str | Path | Images | None = None,

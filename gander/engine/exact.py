@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import torch
@@ -16,29 +16,41 @@ def exact() -> Iterator[None]:
 
     It is a decorator, too.
     """
-    settings = _settings()
+    matmul, settings = _matmul_precision(), _settings()
     before = [getattr(owner, name) for owner, name, _ in settings]
     with ExitStack() as stack:
         for device in ("cpu", "cuda", "mps"):
             stack.enter_context(torch.autocast(device, enabled=False))
         try:
+            # The old switches first, for each sets several operators.
+            if matmul is not None:
+                torch.set_float32_matmul_precision("highest")
             for owner, name, value in settings:
                 setattr(owner, name, value)
             yield
         finally:
+            if matmul is not None:
+                torch.set_float32_matmul_precision(matmul)
             for (owner, name, _), value in zip(settings, before, strict=True):
                 setattr(owner, name, value)
 
 
+def _matmul_precision() -> str | None:
+    """Read the old switch; None where it cannot be, for operators were set by themselves."""
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:
+        return None
+
+
 def _settings() -> list[tuple[Any, str, object]]:
-    settings: list[tuple[Any, str, object]] = [
-        (backends.cudnn, "benchmark", False),
-        (backends.cudnn, "deterministic", True),
-    ]
-    if not hasattr(backends.cuda.matmul, "fp32_precision"):  # torch before 2.9
-        return [*settings, (backends.cuda.matmul, "allow_tf32", False), (backends.cudnn, "allow_tf32", False)]
-    # Each operator by itself: reading the old switches fails where the operators of one library differ.
     cudnn: Any = backends.cudnn
     mkldnn: Any = backends.mkldnn
-    operators = (backends.cuda.matmul, cudnn.conv, cudnn.rnn, mkldnn.matmul, mkldnn.conv, mkldnn.rnn)
-    return [*settings, *((operator, "fp32_precision", "ieee") for operator in operators)]
+    settings: list[tuple[Any, str, object]] = [(cudnn, "benchmark", False), (cudnn, "deterministic", True)]
+    with suppress(RuntimeError):  # as above
+        if isinstance(cudnn.allow_tf32, bool):
+            settings.append((cudnn, "allow_tf32", False))
+    if hasattr(backends.cuda.matmul, "fp32_precision"):  # torch 2.9 and newer
+        operators = (backends.cuda.matmul, cudnn.conv, cudnn.rnn, mkldnn.matmul, mkldnn.conv, mkldnn.rnn)
+        settings += [(operator, "fp32_precision", "ieee") for operator in operators]
+    return settings

@@ -169,7 +169,7 @@ class Comparison:
         return memorised_share(self.outputs.features, memory.features, memory.held_out)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
     """What came out: `evaluation["fd-judge"].value`.
 
@@ -193,6 +193,9 @@ class Evaluation:
 
     def __getitem__(self, name: str) -> Score:
         return {score.name: score for score in self.scores}[name]
+
+    def __repr__(self) -> str:
+        return "\n".join(map(str, self.scores))
 
     @property
     def protocol(self) -> Protocol:

@@ -121,6 +121,9 @@ class Judge:
         net.layers = _fused(net.eval().layers)
         self._net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
+    def __repr__(self) -> str:
+        return f"judge of {self.record.source}, right on {self.accuracy:.1%} of held-out images"
+
     @exact()
     @torch.inference_mode()
     def extract(self, pixels: npt.NDArray[np.uint8]) -> Outputs:

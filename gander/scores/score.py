@@ -55,6 +55,11 @@ class Score:
     verdict: str
     protocol: Protocol
 
+    def __str__(self) -> str:
+        interval = "" if self.low is None else f" ({self.low:.4g} to {self.high:.4g})"
+        floor = "" if self.floor is None else f", floor {self.floor:.4g}"
+        return f"{self.name:<18} {self.value:.4g}{interval}{floor}  {self.verdict}".rstrip()
+
     def row(self, digits: int = 17) -> dict[str, Any]:
         """Give it as it is written to a file; the last digits depend on where in memory an array lies."""
         row = asdict(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -34,6 +35,9 @@ def test_a_run_its_path_and_its_opened_data_give_the_same(run, capsys):
     evaluation = gander.evaluate(run, n=200, device="cpu")
     assert capsys.readouterr().out == ""
     assert evaluation["label-fidelity"].floor == 1.0
+    lines = repr(evaluation).splitlines()
+    assert [line.split()[0] for line in lines] == [score.name for score in evaluation.scores]
+    assert re.match(r"fd-judge +[\d.]+ \([\d.]+ to [\d.]+\), floor [\d.e-]+  told from real images", lines[0])
     again = gander.evaluate(str(run.path), images, 200, device="cpu")
     for name, numbers in values(evaluation).items():
         assert numbers == pytest.approx(values(again)[name], rel=1e-6), name

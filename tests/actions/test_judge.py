@@ -35,6 +35,7 @@ def test_a_judge_is_trained_kept_and_found_again(data, capsys):
     images = open_images(str(data))
     assert find_judge(images).digest == trained.digest
     assert (trained.record.command, trained.record.epochs) == ("mine", 2)
+    assert repr(trained).startswith(f"judge of {data}, right on ")
     assert trained.path.parent.name == "judges"
 
 

@@ -23,11 +23,11 @@ def settings():
     return flags | cudnn | {"matmul of old": torch.get_float32_matmul_precision()}
 
 
-@pytest.fixture
-def fast(monkeypatch):
+@pytest.fixture(params=["high", "medium"])
+def fast(monkeypatch, request):
     """Set what a training on a GPU sets."""
     before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high")
+    torch.set_float32_matmul_precision(request.param)
     monkeypatch.setattr(backends.cudnn, "benchmark", True)
     yield settings()
     torch.set_float32_matmul_precision(before)
@@ -38,6 +38,15 @@ def test_no_operator_may_round_to_fewer_bits_inside(fast):
         inside = settings()
     assert {inside[name] for name in OPERATORS} == {"ieee"}
     assert (inside["benchmark"], inside["deterministic"]) == (False, True)
+
+
+def test_the_old_switches_can_be_read_and_set_inside(fast):
+    with exact():
+        assert torch.get_float32_matmul_precision() == "highest"
+        assert not backends.cudnn.allow_tf32
+        torch.set_float32_matmul_precision("high")
+    assert settings() == fast
+    assert backends.cudnn.allow_tf32
 
 
 def test_everything_is_as_it_was_afterwards_also_after_an_error(fast):
