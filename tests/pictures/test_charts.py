@@ -110,7 +110,9 @@ def test_a_format_that_is_none_is_refused_with_those_that_are(tmp_path):
 
 def test_a_score_is_drawn_beside_its_floor_and_says_which_way_is_better(tmp_path):
     scores = History({"images": at, "recall": at / 9, "recall/floor": 0.9} for at in range(9))
-    draw_curves(history_of(loss_d=lambda at: 1.0), tmp_path / "curves.svg", "a run", scores, {"recall": "higher"})
+    draw_curves(
+        history_of(loss_d=lambda at: 1.0), tmp_path / "curves.svg", "a run", scores, {"recall": "higher"}
+    )
     drawing = (tmp_path / "curves.svg").read_text()
     assert all(text in drawing for text in ("recall", "higher is better", "generated 0.889", "floor 0.9"))
     assert "lower is better" not in drawing
@@ -137,15 +139,3 @@ def test_the_terminal_plot_fits_its_width(width):
     text = terminal_curves(history_of(loss_d=lambda at: at * 1000.0), width, height=5)
     assert max(map(len, text.splitlines())) <= max(width, 40)
     assert len(text.splitlines()) == 2 * (5 + 1) + 2
-
-
-def test_scores_that_are_charted_get_a_panel_beside_their_floor(tmp_path):
-    history = history_of(loss_d=lambda at: 1.0)
-    scores = History([{"images": 20_000, "mine": 3.0, "mine/floor": 1.0, "other": 5.0}])
-    plain = drawn(tmp_path, history)
-    draw_curves(history, tmp_path / "curves.png", "a run", scores, ("mine", "none"))
-    charted = np.asarray(Image.open(tmp_path / "curves.png").convert("RGB")).astype(int)
-    panel = charted.shape[0] - plain.shape[0]
-    assert 200 < panel < 300, "one of two names has numbers"
-    purple, green = (heights(charted, colour) for colour in (PURPLE, GREEN))
-    assert purple.max() < green.max(), "the floor is lower"

@@ -14,6 +14,7 @@ from torch import backends
 from gander.actions.evaluate import evaluate
 from gander.actions.generate import generate
 from gander.cli.progress import TrainingProgress
+from gander.cli.training import _close
 from gander.data.images import open_images
 from gander.generation.load import Sampler
 from gander.report.evaluation import write_evaluation
@@ -34,6 +35,7 @@ class Brightness(Metric):
     """Mean of all pixel values."""
 
     name, better, words, in_progress = "brightness", "near", "{:.0f} of 255", True
+    in_chart = True
 
     def estimate(self, compared):
         SEARCHES.append(backends.cudnn.benchmark)
@@ -96,6 +98,11 @@ def test_a_new_score_is_made_and_shown_while_a_run_trains_and_written_into_cards
     rows = [json.loads(line) for line in run.metrics_file.read_text().splitlines()]
     assert {"brightness", "brightness/floor", "brightness/low", "brightness/high"} <= {*rows[-1]}
     assert f"brightness {rows[-1]['brightness']:.3g} (" in capsys.readouterr().out
+    charts = []
+    monkeypatch.setattr("gander.pictures.charts.draw_curves", lambda *given: charts.append(given[-1]))
+    _close(run, as_json=True)
+    assert charts[0]["fd-judge"] == "lower"
+    assert charts[0]["brightness"] == "near"
     card = generate(run, 200, tmp_path / "set", device="cpu").page.read_text("utf-8")
     assert "| brightness |" in card
     evaluate(run, n=200, device="cpu")
