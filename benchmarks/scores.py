@@ -48,7 +48,7 @@ def main() -> None:
     print(f"| during a training, n = 2,000: the first time | {first:.1f} | | |")
     told = f"{statistics.median(later):.1f} ({min(later):.1f} to {max(later):.1f})"
     print(f"| during a training, n = 2,000: each later time | {told} | 10 | |", flush=True)
-    for kept in ("features", "twins"):
+    for kept in ("features", "baselines"):
         shutil.rmtree(cache_folder() / kept, ignore_errors=True)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
@@ -76,7 +76,7 @@ def judge_rate() -> float:
     rates = []
     for _ in range(_REPEATS):
         began = time.perf_counter()
-        judge.look(pixels)
+        judge.extract(pixels)
         rates.append(len(pixels) / (time.perf_counter() - began))
     return statistics.median(rates)
 

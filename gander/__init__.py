@@ -9,8 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gander.actions.evaluate import evaluate
     from gander.actions.export import export
     from gander.actions.generate import generate
+    from gander.actions.judge import judge
     from gander.actions.sample import sample
     from gander.generation.load import load
     from gander.recipe.read import load_recipe
@@ -23,8 +25,10 @@ __version__ = "0.1.0"
 _HOMES = {
     "Recipe": "gander.recipe.schema",
     "Run": "gander.run",
+    "evaluate": "gander.actions.evaluate",
     "export": "gander.actions.export",
     "generate": "gander.actions.generate",
+    "judge": "gander.actions.judge",
     "load": "gander.generation.load",
     "load_recipe": "gander.recipe.read",
     "resume": "gander.training.loop",
@@ -36,8 +40,10 @@ __all__ = [
     "Recipe",
     "Run",
     "__version__",
+    "evaluate",
     "export",
     "generate",
+    "judge",
     "load",
     "load_recipe",
     "resume",

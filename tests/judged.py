@@ -9,8 +9,8 @@ import torch
 
 from gander.data.images import open_images
 from gander.engine.machine import Machine
+from gander.scores.classifier import Classifier, Hyperparameters, split_data
 from gander.scores.judge import Record, judge_file, save_judge
-from gander.scores.schooling import Pupil, Schooling, lessons
 
 
 def dark_and_light(folder: Path) -> Path:
@@ -22,12 +22,12 @@ def dark_and_light(folder: Path) -> Path:
     return path
 
 
-def teach_judge(data: Path) -> None:
+def train_judge(data: Path) -> None:
     """Put a judge of the data into the cache."""
     images = open_images(str(data))
-    schooling = Schooling(epochs=2, batch=50, width=8, shift=0)
-    pupil = Pupil(lessons(images)[0], 2, schooling, Machine(torch.device("cpu")))
-    while not pupil.finished:
-        pupil.learn(lambda count: None)
+    settings = Hyperparameters(epochs=2, batch=50, width=8, shift=0)
+    classifier = Classifier(split_data(images)[0], 2, settings, Machine(torch.device("cpu")))
+    while not classifier.finished:
+        classifier.train_epoch()
     record = Record("data", images.digest, images.classes, 3, 8, 8, 1.0, 40, 2, 0, "a command", "2.0")
-    save_judge(judge_file(images), pupil.net, record)
+    save_judge(judge_file(images), classifier.net, record)

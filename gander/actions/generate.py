@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 
 from gander import __version__
 from gander.chance import rank, world_size
 from gander.data.formats.format import Layout
 from gander.data.images import Images
+from gander.engine.device import engine_on
 from gander.engine.distributed import agree, process_group
+from gander.engine.exact import exact
 from gander.engine.machine import Machine, choose_machine, device_name, wants_cuda
 from gander.errors import DataError, StorageError, UsageError
 from gander.generation.card import file_digest, run_facts, score_card, write_card
@@ -29,9 +30,8 @@ from gander.generation.source import real_images
 from gander.generation.stream import Indices, Stream, class_counts, spread, truncated
 from gander.generation.target import find_target
 from gander.recipe.read import read_recipe
-from gander.recipe.schema import Engine
 from gander.run import Run, find_run
-from gander.scores.evaluation import LEAST, Reals
+from gander.scores.evaluation import LEAST, Reference
 from gander.scores.judge import Judge, find_judge
 
 _LEAST_KEPT = 0.01  # of the candidates
@@ -99,15 +99,11 @@ def generate(
     request = _Request(
         n, Path(to), format, tuple(classes), like, label_with, seed, truncation, rules, license, command
     )
-    try:
-        engine = Engine.model_validate({"device": device, "precision": "float32"})
-    except ValidationError:
-        raise UsageError(f'device "{device}": allowed are auto, cpu, cuda, mps') from None
+    engine = engine_on(device, "float32")
     run = run if isinstance(run, Run) else find_run(str(run))
     with process_group(wants_cuda(engine)):
         machine = choose_machine(engine)
-        # Equal bytes: no search for the fastest algorithm, and none whose sums depend on the moment.
-        with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+        with exact():  # equal bytes
             return _Generation(run, request, machine).make(progress)
 
 
@@ -196,7 +192,7 @@ class _Generation:
         assert self.judge is not None
         assert self.images is not None
         rules, seed = self.request.rules, self.request.seed
-        memory = Reals(self.images, self.judge, LEAST).memory if rules.compares else None
+        memory = Reference(self.images, self.judge, LEAST).memory if rules.compares else None
         sieve = Sieve(rules, self.judge, memory)
         for spare in SPARES:
             each = [rules.candidates(number, spare) for number in wanted]

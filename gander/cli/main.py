@@ -187,9 +187,9 @@ def evaluate(
     json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Score images beside real ones: a table, and numbers, pictures and a page in a new folder."""
-    from gander.cli.evaluating import Wishes, evaluate_verb
+    from gander.cli.evaluating import Options, evaluate_verb
 
-    evaluate_verb(subject, Wishes(against, n, seed, use, quick, inception, to), json)
+    evaluate_verb(subject, Options(against, n, seed, use, quick, inception, to), json)
 
 
 class _GenerateCommand(TyperCommand):

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gander.run import Run
+from gander.scores.table import METRICS
 from gander.training.watcher import Watcher
 
-_SCORES = ("fd-judge", "precision", "recall", "label-fidelity")
 _EVERY_SECONDS = 5.0  # at the most, between plain lines
 _EVERY_COUNT = 30.0  # the same, where there is only a count to tell
 
@@ -113,7 +113,8 @@ class TrainingProgress(Watcher):
         """Show the scores, each with its floor."""
         if self._quiet:
             return
-        parts = [f"{name} {row[name]:.3g} ({row[f'{name}/floor']:.3g})" for name in _SCORES if name in row]
+        shown = [metric.name for metric in METRICS if metric.in_progress]
+        parts = [f"{name} {row[name]:.3g} ({row[f'{name}/floor']:.3g})" for name in shown if name in row]
         text = "  ".join(parts) + ("  best so far" if best else "")
         line = f"{row['images']:>11,} scores  {text}"
         if self._live is not None:

@@ -40,10 +40,12 @@ def _follow(work: Callable[[TrainingProgress], Run], as_json: bool) -> None:
 
 def _close(run: Run, as_json: bool) -> None:
     from gander.pictures.charts import draw_curves, terminal_curves
+    from gander.scores.table import METRICS
 
     history = run.history()
     scores = run.scores()
-    draw_curves(history, run.curves_file, run.name, scores)
+    charted = {metric.name: metric.better for metric in METRICS if metric.in_chart}
+    draw_curves(history, run.curves_file, run.name, scores, charted)
     sheets = run.sheets()
     if as_json:
         answer = {

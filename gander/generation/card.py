@@ -22,7 +22,7 @@ from gander.recipe.read import read_recipe
 from gander.recipe.schema import Recipe
 from gander.recipe.write import portable_toml
 from gander.run import Run
-from gander.scores.evaluation import LEAST, Reals, Subject, evaluate
+from gander.scores.evaluation import LEAST, Reference, Samples, score_samples
 from gander.scores.judge import Judge
 
 _SHEET, _COLUMNS = 100, 10  # images
@@ -57,8 +57,8 @@ def score_card(
     n = min(len(pixels), len(images) // 2)
     if n < LEAST:
         return {"scores": [], "caveats": [], "unscored": f"scores need at least {LEAST} images"}
-    subject = Subject("", pixels[:n], None if labels is None else labels[:n], weights)
-    evaluation = evaluate(subject, Reals(images, judge, n, seed, whole=False))
+    samples = Samples("", pixels[:n], None if labels is None else labels[:n], weights)
+    evaluation = score_samples(samples, Reference(images, judge, n, seed, whole=False))
     rows = [score.row(digits=6) for score in evaluation.scores]
     return {"scores": rows, "caveats": [*evaluation.caveats], "unscored": ""}
 

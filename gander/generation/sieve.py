@@ -102,7 +102,7 @@ class Sieve:
 
     def look(self, pixels: Pixels, labels: Indices | None) -> Seen:
         """Look at candidates (N, C, S, S), which were asked to be of these classes (N,), if of any."""
-        seen = self._judge.look(pixels)
+        seen = self._judge.extract(pixels)
         confidence, likeliest = (values.numpy() for values in seen.probabilities.max(1))
         if labels is not None:
             confidence = seen.probabilities[torch.arange(len(labels)), torch.from_numpy(labels)].numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -10,15 +11,16 @@ import torch
 
 from gander.data.images import Images, open_images
 from gander.data.progress import progress
-from gander.errors import DataError, UsageError
+from gander.engine.exact import exact
+from gander.errors import DataError
 from gander.generation.load import Sampler
 from gander.generation.stream import natural_labels
 from gander.recipe.read import read_recipe
 from gander.run import Run
-from gander.scores.evaluation import Subject
-from gander.scores.schooling import Labelled
+from gander.scores.classifier import Labelled
+from gander.scores.evaluation import Samples
 
-_MANY = 10**9
+_ENDLESS = 10**9
 _AT_ONCE = 1_024  # images
 
 
@@ -35,17 +37,37 @@ class Source(Protocol):
 
     @property
     def has_labels(self) -> bool:
-        """Tell whether images come with the classes of the real ones."""
+        """Images come with the classes of the real ones."""
 
-    def subject(self, n: int, seed: int) -> Subject:
+    def samples(self, n: int, seed: int) -> Samples:
         """Give n images, with labels where there are some."""
 
     def labelled(self, labels: npt.NDArray[np.int64], seed: int) -> Labelled:
         """Give images of these classes (N,), or as many as there are, with their labels."""
 
 
+@exact()
+def generated_samples(
+    name: str,
+    sampler: Sampler,
+    reals: Images,
+    n: int,
+    seed: int,
+    progress: Callable[[int], object] = lambda more: None,
+) -> Samples:
+    """Generate n images of each class in turns, in the mix that the real images have."""
+    labels = torch.from_numpy(natural_labels(sampler, reals, n))
+    latents, parts = sampler.draw(n, seed), []
+    for start in range(0, n, _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        parts.append(sampler.images(latents[part], labels[part]).numpy())
+        progress(len(parts[-1]))
+    comparable = sampler.conditional and sampler.classes == reals.classes
+    return Samples(name, np.concatenate(parts), labels if comparable else None, sampler.weights)
+
+
 class RunSource:
-    """What a run's generator makes: its classes in turns, in the mix that the real images have.
+    """What a run's generator makes.
 
     Args:
         name: of the run.
@@ -55,7 +77,7 @@ class RunSource:
     Raises: DataError where these have another shape.
     """
 
-    most = _MANY
+    most = _ENDLESS
 
     def __init__(self, name: str, sampler: Sampler, shape: tuple[int, int, int], reals: Images) -> None:
         _check_shape(name, shape, reals)
@@ -63,26 +85,18 @@ class RunSource:
         self.has_labels = sampler.conditional and sampler.classes == reals.classes
         self._sampler, self._reals = sampler, reals
 
-    def subject(self, n: int, seed: int) -> Subject:
-        """Give n images, and the classes that were asked for."""
-        labels = torch.from_numpy(natural_labels(self._sampler, self._reals, n))
-        latents, parts = self._sampler.draw(n, seed), []
+    def samples(self, n: int, seed: int) -> Samples:
         with progress(f"Making images of {self.name}", n) as advance:
-            for start in range(0, n, _AT_ONCE):
-                part = slice(start, start + _AT_ONCE)
-                parts.append(self._sampler.images(latents[part], labels[part]).numpy())
-                advance(len(parts[-1]))
-        pixels = np.concatenate(parts)
-        return Subject(self.name, pixels, labels if self.has_labels else None, self._sampler.weights)
+            return generated_samples(self.name, self._sampler, self._reals, n, seed, advance)
 
+    @exact()
     def labelled(self, labels: npt.NDArray[np.int64], seed: int) -> Labelled:
-        """Give an image of each of these classes (N,)."""
         latents = self._sampler.draw(len(labels), seed)
         return Labelled(self._sampler.images(latents, torch.from_numpy(labels)).numpy(), labels)
 
 
 class DataSource:
-    """Some images of a data set.
+    """Some images of a data set, drawn without repetition.
 
     Args:
         images: the data set.
@@ -100,11 +114,10 @@ class DataSource:
             self._labels = numbers[images.labels]
         self.has_labels = self._labels is not None
 
-    def subject(self, n: int, seed: int) -> Subject:
-        """Give n images, drawn without repetition."""
+    def samples(self, n: int, seed: int) -> Samples:
         chosen = self._drawn(n, seed)
         labels = None if self._labels is None else torch.from_numpy(self._labels[chosen])
-        return Subject(self.name, self._images.pixels[chosen], labels, "as they are")
+        return Samples(self.name, self._images.pixels[chosen], labels, "as they are")
 
     def labelled(self, labels: npt.NDArray[np.int64], seed: int) -> Labelled:
         """Give as many images as labels, or all there are, in the mix of classes that they have."""
@@ -120,17 +133,6 @@ def real_images(run: Run) -> Images:
     """Open the data that a run was trained on."""
     data = read_recipe(run).data
     return open_images(data.source, data.path, data.size)
-
-
-def check_wishes(source: Source, reals: Images, n: int, use: bool) -> None:
-    """Raise UsageError where a source has too few images, or no labels to learn from."""
-    if n > source.most:
-        raise UsageError(f"-n {n}: {source.name} has {source.most:,} images", hint=f"-n {source.most}")
-    if use and not source.has_labels:
-        raise UsageError(
-            f"--use: {source.name} comes without labels of the classes of {reals.source}, "
-            "and a classifier learns from labels"
-        )
 
 
 def _check_shape(name: str, shape: tuple[int, ...], reals: Images) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,14 +33,7 @@ _PANELS = (
     ),
     ("gradient norms", "norm", (("grad/d", "D", _BLUE), ("grad/g", "G", _ORANGE))),
 )
-_SCORES = {  # which way is better
-    "fd-judge": "lower is better",
-    "kd-judge": "lower is better",
-    "precision": "higher is better",
-    "recall": "higher is better",
-    "label-fidelity": "higher is better",
-}
-_MAY_BE_LOG = ("gradient norms", "fd-judge", "kd-judge")
+_ALWAYS = ("loss", "D's answers")  # of either sign; the others are drawn where there are any
 _LOG_SPAN = 30.0  # from which spread on these get a log axis
 _CROWDED = 150  # points from which a line is drawn faint, with its moving median over it
 _FEW = 20  # points below which each counts: no percentile hides one
@@ -135,17 +128,17 @@ def _bulk(columns: list[Values]) -> tuple[float, float]:
     return least, most
 
 
-def _panels(history: History, scores: History) -> list[_Panel]:
+def _panels(history: History, scores: History, charted: Mapping[str, str]) -> list[_Panel]:
     panels = []
     for title, axis, columns in _PANELS:
         series = [_series(history, *column) for column in columns]
-        if title not in _MAY_BE_LOG or any(np.isfinite(one.values).any() for one in series):
+        if title in _ALWAYS or any(np.isfinite(one.values).any() for one in series):
             panels.append(_Panel(title, axis, series))
-    for name, better in _SCORES.items():
+    for name, better in charted.items():
         if math.isfinite(scores.last(name)):
             floor = _series(scores, f"{name}/floor", "floor", _GREY)
             generated = _series(scores, name, "generated", _ORANGE)
-            panels.append(_Panel(name, better, [generated, floor]))
+            panels.append(_Panel(name, f"{better} is better", [generated, floor]))
     return panels
 
 
@@ -155,9 +148,17 @@ def _series(history: History, name: str, label: str, colour: str) -> _Series:
     return _Series(label, colour, np.array(history.images, dtype=np.float64), values)
 
 
-def draw_curves(history: History, path: Path, title: str, scores: History | None = None) -> None:
+def draw_curves(
+    history: History,
+    path: Path,
+    title: str,
+    scores: History | None = None,
+    charted: Mapping[str, str] | None = None,
+) -> None:
     """Write losses, D's answers, gradient norms and scores with their floors, in the format of the suffix.
 
+    Args:
+        charted: the scores that are drawn, and which way is better: lower or higher.
     Raises: UsageError for a suffix that is none of `FORMATS`, StorageError where the disk refuses.
     """
     if path.suffix.lower() not in FORMATS:
@@ -167,7 +168,7 @@ def draw_curves(history: History, path: Path, title: str, scores: History | None
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    panels = _panels(history, scores if scores is not None else History())
+    panels = _panels(history, scores if scores is not None else History(), charted or {})
     rows = math.ceil(len(panels) / 2)
     with rc_context(_STYLE):
         figure = Figure(figsize=(10, 0.5 + 2.7 * rows), layout="constrained")
@@ -186,7 +187,7 @@ def draw_curves(history: History, path: Path, title: str, scores: History | None
 
 
 def _draw(axes: Axes, panel: _Panel, end: float) -> None:
-    low, high, log = _limits(panel.series, panel.title in _MAY_BE_LOG)
+    low, high, log = _limits(panel.series, panel.title == "gradient norms" or panel.axis == "lower is better")
     crowded = any(np.isfinite(one.values).sum() > _CROWDED for one in panel.series)
     for series in panel.series:
         style = "--" if series.colour == _GREY else "-"
@@ -239,7 +240,7 @@ def terminal_curves(history: History, width: int, height: int = 8) -> str:
     columns = (max(width, 40) - gutter - 5) // 2
     end = max([*history.images[-1:], 1])
     lines = []
-    for panel in _panels(history, History())[:2]:
+    for panel in _panels(history, History(), {})[:2]:
         smooth = [series.smooth(2 * columns) for series in panel.series]
         low, high, _ = _limits(smooth, may_be_log=False)
         left, right = (f"{series.legend:{columns}}" for series in panel.series)

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL.Image import Image
 
-from gander.data.images import Images
-from gander.data.origins import Pixels
 from gander.files import made_whole
 from gander.pictures.sheet import contact_sheet, encode_png
 from gander.pictures.template import render
+from gander.scores.table import METRICS
 
 if TYPE_CHECKING:
-    from gander.scores.gallery import Gallery
+    from gander.data.origins import Pixels
+    from gander.scores.evaluation import Evaluation
 
 _EACH = 10  # images a row
 _AS_THEY_CAME = {
@@ -34,7 +34,7 @@ _PAIRS = (
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture with what is said of it."""
+    """A picture of the page."""
 
     name: str  # of the file, without .png
     title: str
@@ -42,14 +42,18 @@ class Picture:
     image: Image
 
 
-def draw_gallery(gallery: Gallery, pixels: Pixels, reals: Images) -> list[Picture]:
-    """Draw what was chosen of the scored images (N, C, S, S), and the real ones they lie nearest to."""
+def draw_gallery(evaluation: Evaluation) -> list[Picture]:
+    """Draw some of the scored images, and the real ones that they lie nearest to."""
+    from gander.scores.gallery import choose_gallery
+
+    gallery, pixels = choose_gallery(evaluation), evaluation.samples.pixels
+    reals = evaluation.reference.images.pixels
     asked = "the class asked for" if gallery.labelled else "one of its classes"
     pictures = []
     if gallery.by_class:
         grid = np.concatenate([*gallery.by_class.values()])
-        told = _AS_THEY_CAME[gallery.labelled]
-        pictures.append(_picture("classes", "A row a class", told, pixels[grid], gallery.names))
+        caption = _AS_THEY_CAME[gallery.labelled]
+        pictures.append(_picture("classes", "A row a class", caption, pixels[grid], gallery.names))
     pictures += [
         _picture("best", "Best", f"What is most surely {asked}.", pixels[gallery.best]),
         _picture("worst", "Worst", f"What is least surely {asked}.", pixels[gallery.worst]),
@@ -57,9 +61,7 @@ def draw_gallery(gallery: Gallery, pixels: Pixels, reals: Images) -> list[Pictur
     fakes, nearest = gallery.pairs
     if len(fakes):
         starts = range(0, len(fakes), _EACH)
-        rows = [
-            part[start : start + _EACH] for start in starts for part in (pixels[fakes], reals.pixels[nearest])
-        ]
+        rows = [part[start : start + _EACH] for start in starts for part in (pixels[fakes], reals[nearest])]
         names = ("scored", "training") * len(starts)
         pictures.append(_picture("nearest", "Nearest training images", _PAIRS, np.concatenate(rows), names))
     return pictures
@@ -69,19 +71,21 @@ def _picture(name: str, title: str, caption: str, pixels: Pixels, names: Sequenc
     return Picture(name, title, caption, contact_sheet(pixels, _EACH, row_names=names))
 
 
-def write_evaluation(folder: Path, answer: Mapping[str, Any], pictures: list[Picture]) -> None:
-    """Write `scores.json`, `NAME.png` for each picture, and `page.html`, which needs no other file.
+def write_evaluation(folder: Path, evaluation: Evaluation, facts: Mapping[str, Any]) -> None:
+    """Write `scores.json`, a PNG for each picture, and `page.html`, which needs no other file.
 
     Args:
-        answer: what `scores.json` is to hold; `docs/scores.md` describes it.
+        facts: what `scores.json` is to hold, of `evaluation.facts()`.
     Raises: UsageError where the folder is there already, StorageError where it cannot be written.
     """
+    pictures, network = draw_gallery(evaluation), evaluation.reference.extractor.network
     encoded = {picture.name: encode_png(picture.image) for picture in pictures}
     with made_whole(folder) as draft:
         for name, data in encoded.items():
             (draft / f"{name}.png").write_bytes(data)
-        (draft / "scores.json").write_text(json.dumps(answer, indent=2) + "\n", "utf-8")
+        (draft / "scores.json").write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
         sources = {name: base64.b64encode(data).decode() for name, data in encoded.items()}
-        told = {"answer": answer, "pictures": pictures, "sources": sources}
-        page = render("gander.report", "evaluation.html", told)
+        meanings = {metric.name_with(network): metric.meaning for metric in METRICS}
+        values = {"answer": facts, "meanings": meanings, "pictures": pictures, "sources": sources}
+        page = render("gander.report", "evaluation.html", values)
         (draft / "page.html").write_text(page, "utf-8")

@@ -4,50 +4,55 @@ from __future__ import annotations
 
 import hashlib
 import io
-import math
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from gander import __version__
 from gander.data.images import Images, hashes_of
 from gander.data.store import cache_folder
+from gander.engine.exact import exact
 from gander.errors import DataError
 from gander.files import write_whole
-from gander.scores.classes import classifier_score, confusion, label_fidelity, within_class_diversity
-from gander.scores.extractor import Extractor, Opinion
-from gander.scores.frechet import Estimate, Moments, frechet_at_infinity, frechet_with_error
-from gander.scores.judge import learned_and_held_out
-from gander.scores.kernel import kernel_distance
-from gander.scores.modes import MODES, covered_modes, has_known_modes
-from gander.scores.neighbours import Memorisation, memorised_share, precision_recall_density_coverage
-from gander.scores.score import NORMAL, Protocol, Score, around, around_share
+from gander.scores.classes import confusion, within_class_diversity
+from gander.scores.extractor import Extractor, Outputs
+from gander.scores.frechet import IMAGES_A_FEATURE, Moments
+from gander.scores.judge import training_and_held_out
+from gander.scores.neighbours import (
+    Memorisation,
+    Neighbourhood,
+    memorised_share,
+    precision_recall_density_coverage,
+)
+from gander.scores.score import Estimate, Protocol, Score
+from gander.scores.table import METRICS, Frechet, Metric
+from gander.scores.use import Usefulness
 
 LEAST = 100
 """Images, below which scores say nothing."""
 
-_STANDARD_ERRORS = {"frechet": 2.262, "infinity": 2.228, "classifier": 2.262}
-"""To either end of a 95 % interval: Student's t for 9, 10 and 9 degrees of freedom. The others have many."""
-
-_NEIGHBOURS = 5
-_SPLITS = 10
-_OF_REALS = ("recall", "coverage")  # are shares of the real images
-_CHANCE = 0.001  # below which a share of near copies is no chance
-_FOR_INFINITY = 10  # images a feature
-
 Indices = npt.NDArray[np.int64]
+Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Subject:
-    """The images to be scored: uint8 (N, C, S, S), with the labels (N,) that were asked for, if any were."""
+class Samples:
+    """Images to be scored: uint8 (N, C, S, S), with the labels (N,) that were asked for, if any were.
+
+    Args:
+        weights: of the generator, averaged or latest; "as they are" where there is none.
+    """
 
     name: str
-    pixels: npt.NDArray[np.uint8]
+    pixels: Pixels
     labels: Tensor | None
     weights: str
 
@@ -56,13 +61,13 @@ class Subject:
 class Memory:
     """What copies are looked for among: the images that nobody held out, and those that were."""
 
-    learned: Indices  # places in the data
-    features: Tensor  # of the learned
+    training: Indices  # places in the data
+    features: Tensor  # of these
     held_out: Tensor  # features
 
 
-class Reals:
-    """Real images to compare n others with, looked at once.
+class Reference:
+    """Real images that n others are compared with, and their features.
 
     Args:
         n: how many images there will be to score.
@@ -71,128 +76,222 @@ class Reals:
     Raises: DataError where there are too few images.
     """
 
+    @exact()
     def __init__(self, images: Images, extractor: Extractor, n: int, seed: int = 0, whole: bool = True):
         if n < LEAST:
             raise DataError(f"n = {n}: scores need at least {LEAST} images", hint="-n 2000")
         self.images, self.extractor, self.n, self.seed, self.whole = images, extractor, n, seed, whole
-        learned, aside = learned_and_held_out(images)
-        compared, against = split_reals(learned, aside, n, seed)
-        every = np.arange(len(images))
-        chosen = every if whole else np.concatenate([compared, against])
+        training, aside = training_and_held_out(images)
+        compared, against = split_reals(training, aside, n, seed)
+        chosen = np.arange(len(images)) if whole else np.concatenate([compared, against])
         features = real_features(images, extractor, chosen)
         place = np.empty(len(images), np.int64)
         place[chosen] = np.arange(len(chosen))
         self.features = features[place[compared]]
         self.moments = Moments.of(self.features)
-        self.floor: dict[str, Estimate] | None = None
-        self.floor_labels: Tensor | None = None
-        self.floor_opinion: Opinion | None = None
+        self.floor: Comparison | None = None
         if len(against):
-            self.floor_opinion = extractor.opinion(features[place[against]])
-            self.floor = self.values(self.floor_opinion, lambda: images.pixels[np.sort(against)])
-            if images.labels is not None:
-                self.floor_labels = torch.from_numpy(images.labels[against])
-        self.memory: Memory | None = None
-        if whole and len(aside):
-            self.memory = Memory(learned, features[learned], features[aside])
+            labels = None if images.labels is None else torch.from_numpy(images.labels[against])
+            outputs = extractor.classify(features[place[against]])
+            self.floor = Comparison(self, outputs, labels, lambda: images.pixels[np.sort(against)])
+        self.memory = Memory(training, features[training], features[aside]) if whole and len(aside) else None
         in_floor = f"the floor has {np.isin(against, aside).sum():,} held-out images of {n:,}"
         self.split = f"train; {in_floor if len(against) else 'no floor: too few real images'}"
+        self._floors: dict[str, Estimate | None] = {}
 
-    def values(self, opinion: Opinion, pixels: Callable[[], npt.NDArray[np.uint8]]) -> dict[str, Estimate]:
-        """Score others against these; `pixels` gives their images where a score needs them.
+    def floor_of(self, metric: Metric) -> Estimate | None:
+        """Compute a score of real images that are not among these; once, for all that are compared."""
+        if metric.name not in self._floors:
+            self._floors[metric.name] = None if self.floor is None else metric.estimate(self.floor)
+        return self._floors[metric.name]
 
-        Shares have no standard error here: their interval is not the normal one. Others are shuffled first:
-        images come class by class, and some scores take parts of them.
-        """
-        order = torch.randperm(len(opinion.features), generator=torch.Generator().manual_seed(self.seed))
-        real, other, probabilities = self.features, opinion.features[order], opinion.probabilities[order]
-        near = precision_recall_density_coverage(real, other, _NEIGHBOURS)
-        sure = classifier_score(probabilities, _SPLITS)
-        values = {
-            "frechet": frechet_with_error(self.moments, other),
-            "kernel": kernel_distance(real, other),
-            "precision": Estimate(near.precision, math.nan),
-            "recall": Estimate(near.recall, math.nan),
-            "density": Estimate(near.density, near.density_error),
-            "coverage": Estimate(near.coverage, math.nan),
-            "classifier": Estimate(sure.mean, sure.spread / (_SPLITS - 1) ** 0.5),
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What scores are made of: real images and others beside them.
+
+    Args:
+        outputs: of the others.
+        labels: (N,) that they were asked to be of; None where nothing was asked for.
+        pixels: gives the others.
+    """
+
+    reference: Reference
+    outputs: Outputs
+    labels: Tensor | None
+    pixels: Callable[[], Pixels]
+
+    @property
+    def offers(self) -> set[str]:
+        """What it has of that which scores need."""
+        there = {
+            "labels": self.labels is not None,
+            "judge": self.reference.extractor.accuracy is not None,
+            "copies": self.reference.memory is not None,
         }
-        if len(other) >= _FOR_INFINITY * real.shape[1]:
-            values["infinity"] = frechet_at_infinity(self.moments, other, self.seed)
-        if has_known_modes(self.images):
-            values["modes"] = Estimate(covered_modes(pixels()), math.nan)
-        return values
+        return {need for need, holds in there.items() if holds}
+
+    @cached_property
+    def _order(self) -> Tensor:
+        # Images come class by class, and some scores take parts of them.
+        rng = torch.Generator().manual_seed(self.reference.seed)
+        return torch.randperm(len(self.outputs.features), generator=rng)
+
+    @cached_property
+    def features(self) -> Tensor:
+        """The others' features (N, D), shuffled."""
+        return self.outputs.features[self._order]
+
+    @cached_property
+    def probabilities(self) -> Tensor:
+        """The others' class probabilities (N, K), in the order of `features`."""
+        return self.outputs.probabilities[self._order]
+
+    @cached_property
+    def neighbourhood(self) -> Neighbourhood:
+        """Precision, recall, density and coverage, by the fifth neighbour."""
+        return precision_recall_density_coverage(self.reference.features, self.features, k=5)
+
+    @cached_property
+    def diversity(self) -> dict[int, float]:
+        """Mean distance within each class that has two images."""
+        labels = self.labels
+        if labels is None or len({*labels.tolist()}) == len(labels):
+            return {}
+        return within_class_diversity(self.outputs.features, labels)
+
+    @cached_property
+    def memorisation(self) -> Memorisation | None:
+        """The tests for copies; their rows are those of `outputs`."""
+        memory = self.reference.memory
+        if memory is None:
+            return None
+        return memorised_share(self.outputs.features, memory.features, memory.held_out)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
-    """What came out.
+    """What came out: `evaluation["fd-judge"].value`.
 
     Args:
         confusion: (K, K) counts; a row is what was asked for, a column what the judge saw.
         caveats: what keeps the numbers from meaning what they seem to.
+        use: what the images are good for, where that was asked.
+        seconds, machine: what it took, and on what.
     """
 
+    samples: Samples
+    reference: Reference
     scores: tuple[Score, ...]
-    opinion: Opinion
+    outputs: Outputs
     confusion: Tensor | None
     memorisation: Memorisation | None
     caveats: tuple[str, ...]
+    use: Usefulness | None = None
+    seconds: float = 0.0
+    machine: str = ""
+
+    def __getitem__(self, name: str) -> Score:
+        return {score.name: score for score in self.scores}[name]
+
+    def __repr__(self) -> str:
+        return "\n".join(map(str, self.scores))
+
+    @property
+    def protocol(self) -> Protocol:
+        """How all of the scores came to be."""
+        return self.scores[0].protocol
+
+    def facts(self, command: str = "") -> dict[str, Any]:
+        """Give what `scores.json` holds; `docs/scores.md` describes it."""
+        accuracy = self.reference.extractor.accuracy
+        return {
+            "subject": self.samples.name,
+            "data": self.reference.images.source,
+            "command": command,
+            "made": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": {"gander": __version__, "torch": torch.__version__},
+            "protocol": asdict(self.protocol),
+            "judge": None if accuracy is None else {"accuracy": accuracy},
+            "scores": [score.row() for score in self.scores],
+            "caveats": self.caveats,
+            "classes": self.reference.images.classes,
+            "memorisation": self.memorisation and self.memorisation.row(),
+            "confusion": None if self.confusion is None else self.confusion.tolist(),
+            "use": self.use and self.use.row(),
+            "seconds": self.seconds,
+            "machine": self.machine,
+        }
 
 
-def evaluate(subject: Subject, reals: Reals) -> Evaluation:
+@exact()
+def score_samples(samples: Samples, reference: Reference) -> Evaluation:
     """Score images against as many real ones, and real ones that are in neither set in the same way.
 
-    Raises: DataError where they are not as many as `reals` is for, or not of its shape.
+    Raises: DataError where they are not as many as the reference is for, or not of its shape.
     """
-    n, extractor, labels = len(subject.pixels), reals.extractor, subject.labels
-    if n != reals.n:
-        raise DataError(f"{subject.name}: {n} images, where {reals.n} were to be scored")
+    n, extractor, labels = len(samples.pixels), reference.extractor, samples.labels
+    if n != reference.n:
+        raise DataError(f"{samples.name}: {n} images, where {reference.n} were to be scored")
     protocol = Protocol(
-        features=extractor.told,
-        data=reals.images.digest[:12],
-        n_real=len(reals.features),
+        features=extractor.description,
+        data=reference.images.digest[:12],
+        n_real=len(reference.features),
         n_fake=n,
-        split=reals.split,
+        split=reference.split,
         resize=extractor.resize,
-        weights=subject.weights,
-        seed=reals.seed,
+        weights=samples.weights,
+        seed=reference.seed,
+        device=torch.device(extractor.device).type,
     )
-    made = extractor.look(subject.pixels)
-    scores = _distances(made, subject, reals, protocol)
-    found = None
-    if labels is not None and extractor.accuracy is not None:
-        scores.append(_fidelity(made, labels, extractor.accuracy, protocol))
-        found = confusion(labels, made.probabilities.argmax(1), len(reals.images.classes))
-    if labels is not None and _has_pair(labels):
-        scores.append(_diversity(made, labels, reals, protocol))
-    memory = None
-    if reals.memory is not None:
-        memory = memorised_share(made.features, reals.memory.features, reals.memory.held_out)
-        scores.append(_memorised(memory, n, protocol))
-    return Evaluation(tuple(scores), made, found, memory, _caveats(subject, reals))
+    compared = Comparison(reference, extractor.extract(samples.pixels), labels, lambda: samples.pixels)
+    scores = [score for metric in METRICS if (score := _score(metric, compared, protocol))]
+    table = None
+    if labels is not None and "judge" in compared.offers:
+        table = confusion(labels, compared.outputs.probabilities.argmax(1), len(reference.images.classes))
+    caveats = _caveats(samples, reference)
+    return Evaluation(
+        samples, reference, tuple(scores), compared.outputs, table, compared.memorisation, caveats
+    )
 
 
-def split_reals(learned: Indices, aside: Indices, n: int, seed: int) -> tuple[Indices, Indices]:
+def _score(metric: Metric, compared: Comparison, protocol: Protocol) -> Score | None:
+    if not metric.needs <= compared.offers or (estimate := metric.estimate(compared)) is None:
+        return None
+    floor = metric.floor(compared)
+    return Score(
+        metric.name_with(compared.reference.extractor.network),
+        estimate.value,
+        None if floor is None else floor.value,
+        *metric.interval(estimate, compared),
+        metric.better,
+        metric.verdict(estimate, floor, compared),
+        protocol,
+    )
+
+
+def split_reals(training: Indices, aside: Indices, n: int, seed: int) -> tuple[Indices, Indices]:
     """Choose n real images to compare with, and n others, those held out from the judge first, for the floor.
 
     Where they do not suffice for both, there is no floor; where n is more than all, all are compared.
     """
     rng = np.random.default_rng(seed)
     first = rng.permutation(aside)[:n]
-    others = rng.permutation(learned)
-    if n > min((len(learned) + len(aside)) // 2, len(others)):
+    others = rng.permutation(training)
+    if n > min((len(training) + len(aside)) // 2, len(others)):
         return np.concatenate([others, rng.permutation(aside)])[:n], first[:0]
     return others[:n], np.concatenate([first, others[n : 2 * n - len(first)]])
 
 
 def real_features(images: Images, extractor: Extractor, places: Indices) -> Tensor:
     """Give the features (n, D) of some real images; they are kept in the cache, where that can be written."""
-    which = hashlib.sha256(f"{images.fingerprint} {extractor.digest}".encode() + places.tobytes())
+    # Devices round differently, and a floor must be of the same arithmetic as what it is compared with.
+    network = f"{extractor.digest} {torch.device(extractor.device).type}"
+    which = hashlib.sha256(f"{images.fingerprint} {network}".encode() + places.tobytes())
     path = cache_folder() / "features" / f"{which.hexdigest()[:32]}.npy"
     with suppress(OSError, ValueError, EOFError):  # not there, or half a file: it is written anew
         return torch.from_numpy(np.load(path))
-    features = extractor.look(images.pixels[places]).features
+    features = extractor.extract(images.pixels[places]).features
     whole = io.BytesIO()
     np.save(whole, features.numpy())
     with suppress(OSError):
@@ -201,121 +300,30 @@ def real_features(images: Images, extractor: Extractor, places: Indices) -> Tens
     return features
 
 
-def _distances(made: Opinion, subject: Subject, reals: Reals, protocol: Protocol) -> list[Score]:
-    ours, names = reals.values(made, lambda: subject.pixels), reals.extractor.names
-    floors = reals.floor or {}
-    floor = {key: estimate.value for key, estimate in floors.items()}
-    value = {key: estimate.value for key, estimate in ours.items()}
-    known = {
-        "frechet": (names.frechet, "lower", _beside(ours["frechet"], floors.get("frechet"), "frechet")),
-        "infinity": (f"{names.frechet}-infinity", "lower", "what endlessly many of these images would get"),
-        "kernel": (names.kernel, "lower", _beside(ours["kernel"], floors.get("kernel"), "kernel")),
-        "precision": (f"precision{names.suffix}", "higher", "of the images are among real ones"),
-        "recall": (f"recall{names.suffix}", "higher", "of real images are among these"),
-        "density": (f"density{names.suffix}", "higher", "of the real neighbours that an image should have"),
-        "coverage": (f"coverage{names.suffix}", "higher", "of real images have one of these near them"),
-        "classifier": (
-            names.classifier,
-            "higher",
-            f"sure and varied as {value['classifier']:.1f} classes are",
-        ),
-        "modes": ("modes", "higher", f"of {MODES:,} kinds (class, colour, size, place) are drawn well"),
-    }
-    scores = []
-    for key, (name, better, verdict) in known.items():
-        if key in ours:
-            if key in ("precision", "recall", "density", "coverage"):
-                verdict = f"{value[key]:.0%} {verdict}"
-            n = len(reals.features) if key in _OF_REALS else len(made.features)
-            low, high = _ends(key, ours[key], n)
-            scores.append(Score(name, value[key], floor.get(key), low, high, better, verdict, protocol))
-    return scores
-
-
-def _ends(key: str, estimate: Estimate, n: int) -> tuple[float | None, float | None]:
-    if key == "modes":
-        return None, None
-    if math.isnan(estimate.standard_error):
-        return around_share(estimate.value, n)
-    low, high = around(*estimate, _STANDARD_ERRORS.get(key, NORMAL))
-    return max(low, 0.0) if key == "frechet" else low, high
-
-
-def _beside(ours: Estimate, floor: Estimate | None, key: str) -> str:
-    """Say whether a distance is more than chance makes of the floor, and how many times it."""
-    if floor is None:
-        return "no floor to compare it with"
-    chance = _STANDARD_ERRORS.get(key, NORMAL) * math.hypot(ours.standard_error, floor.standard_error)
-    if ours.value - floor.value <= chance:
-        return "not told from real images"
-    told = "told from real images"
-    if floor.value <= 2 * floor.standard_error:  # nothing to be a multiple of
-        return told
-    times = ours.value / floor.value
-    return f"{told}: {times:,.{0 if times >= 10 else 1}f} times the floor"
-
-
-def _fidelity(made: Opinion, labels: Tensor, accuracy: float, protocol: Protocol) -> Score:
-    value = label_fidelity(labels, made.probabilities.argmax(1))
-    low, high = around_share(value, len(labels))
-    verdict = f"{value:.0%} are seen as the class asked for; of held-out real images {accuracy:.0%}"
-    return Score("label-fidelity", value, accuracy, low, high, "higher", verdict, protocol)
-
-
-def _diversity(made: Opinion, labels: Tensor, reals: Reals, protocol: Protocol) -> Score:
-    """Score how far apart the images of a class are; the least varied class is named."""
-    ours = within_class_diversity(made.features, labels)
-    value, floor, told = sum(ours.values()) / len(ours), None, ""
-    if reals.floor_opinion is not None and reals.floor_labels is not None and _has_pair(reals.floor_labels):
-        theirs = within_class_diversity(reals.floor_opinion.features, reals.floor_labels)
-        shares = {label: ours[label] / max(theirs[label], 1e-9) for label in ours if label in theirs}
-        if shares:
-            value = sum(ours[label] for label in shares) / len(shares)
-            floor = sum(theirs[label] for label in shares) / len(shares)
-            least = min(shares, key=shares.__getitem__)
-            told = f"least in {reals.images.classes[least]}: {shares[least]:.0%} of what real images have"
-    return Score("class-diversity", value, floor, None, None, "near", told, protocol)
-
-
-def _has_pair(labels: Tensor) -> bool:
-    """Tell whether a class has two images."""
-    return len({*labels.tolist()}) < len(labels)
-
-
-def _memorised(memory: Memorisation, n: int, protocol: Protocol) -> Score:
-    copies = memory.p_value < _CHANCE
-    verdict = (
-        "nearer to training images than held-out ones: look at the pairs" if copies else "no sign of copies"
-    )
-    low, high = around_share(memory.share, n)
-    return Score("memorised", memory.share, memory.expected, low, high, "near", verdict, protocol)
-
-
-def _caveats(subject: Subject, reals: Reals) -> tuple[str, ...]:
-    n, width = len(subject.pixels), reals.features.shape[1]
-    said = []
-    seen = {*hashes_of(subject.pixels)}
-    repeated = n - len(seen)
+def _caveats(samples: Samples, reference: Reference) -> tuple[str, ...]:
+    n, width, images = len(samples.pixels), reference.features.shape[1], reference.images
+    caveats = []
+    hashes = {*hashes_of(samples.pixels)}
+    repeated = n - len(hashes)
     if repeated:
-        said.append("all images are equal" if repeated == n - 1 else f"{repeated:,} images repeat others")
-    same = len(seen & {*reals.images.hashes}) if reals.whole else 0
+        caveats.append("all images are equal" if repeated == n - 1 else f"{repeated:,} images repeat others")
+    same = len(hashes & {*images.hashes}) if reference.whole else 0
     if same:
-        said.append(f"{same:,} images are, to the pixel, among the real images")
-    if n < _FOR_INFINITY * width:
-        said.append(
-            f"{n:,} images are few for {width} features: much of {reals.extractor.names.frechet} is bias, "
-            f"and it is not extrapolated; -n {_FOR_INFINITY * width} does"
+        caveats.append(f"{same:,} images are, to the pixel, among the real images")
+    if n < IMAGES_A_FEATURE * width:
+        distance = Frechet().name_with(reference.extractor.network)
+        caveats.append(
+            f"{n:,} images are few for {width} features: much of {distance} is bias, "
+            f"and it is not extrapolated; -n {IMAGES_A_FEATURE * width} does"
         )
-    if reals.whole and reals.memory is None:
-        said.append("no test of copies: no image of these classes is held out")
-    if len(reals.features) < n:
-        said.append(f"{len(reals.features):,} real images are all there are for {n:,} others")
-    if reals.floor is None:
-        said.append(f"no floor: it takes {2 * n:,} real images, and there are {len(reals.images):,}")
-    labels = subject.labels
-    missing = set() if labels is None else {*range(len(reals.images.classes))} - {*labels.tolist()}
+    if reference.whole and reference.memory is None:
+        caveats.append("no test of copies: no image of these classes is held out")
+    if len(reference.features) < n:
+        caveats.append(f"{len(reference.features):,} real images are all there are for {n:,} others")
+    if reference.floor is None:
+        caveats.append(f"no floor: it takes {2 * n:,} real images, and there are {len(images):,}")
+    labels = {*range(len(images.classes))} if samples.labels is None else {*samples.labels.tolist()}
+    missing = [name for label, name in enumerate(images.classes) if label not in labels]
     if missing:
-        said.append(
-            f"no image was asked for of {', '.join(reals.images.classes[k] for k in sorted(missing))}"
-        )
-    return tuple(said)
+        caveats.append(f"no image was asked for of {', '.join(missing)}")
+    return tuple(caveats)

@@ -1,4 +1,4 @@
-"""What looks at images: a judge, or a network that is known elsewhere."""
+"""A network whose features scores are made of: a judge, or one that is known elsewhere."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from torch import Tensor
 from gander.data.progress import progress
 
 
-class Opinion(NamedTuple):
-    """What a network says of images."""
+class Outputs(NamedTuple):
+    """What a network makes of images."""
 
     features: Tensor  # (N, D) float32, what the last layer sees
     probabilities: Tensor  # (N, K), of the classes that the network knows
 
 
-def look_in_parts(
-    pixels: npt.NDArray[np.uint8], look: Callable[[Tensor], Tensor], at_once: int, patience: int
+def extract_in_parts(
+    pixels: npt.NDArray[np.uint8], extract: Callable[[Tensor], Tensor], at_once: int, patience: int
 ) -> Tensor:
     """Give the features (N, D), on the CPU, of uint8 images (N, C, S, S), `at_once` at a time.
 
     More than `patience` images take long enough to show how far it is.
     """
     shown = progress("Looking at images", len(pixels)) if len(pixels) > patience else _unseen()
-    found = []
+    parts = []
     with shown as advance:
         for start in range(0, len(pixels), at_once):
             part = np.array(pixels[start : start + at_once])
-            found.append(look(torch.from_numpy(part)).float().cpu())
+            parts.append(extract(torch.from_numpy(part)).float().cpu())
             advance(len(part))
-    return torch.cat(found)
+    return torch.cat(parts)
 
 
 @contextmanager
@@ -43,38 +43,35 @@ def _unseen() -> Iterator[Callable[[int], None]]:
     yield lambda count: None
 
 
-class Names(NamedTuple):
-    """What scores made with these features are called; only Inception's are called FID and so on."""
-
-    frechet: str
-    kernel: str
-    classifier: str
-    suffix: str = ""  # of all other scores
-
-
 class Extractor(Protocol):
-    """A network whose features scores are made of."""
-
-    names: Names
+    """A network whose features scores are made of; it computes exactly, as `gander.engine.exact` says."""
 
     @property
-    def told(self) -> str:
+    def network(self) -> str:
+        """What scores are named after: `judge`, `inception` for the official weights, or another name."""
+
+    @property
+    def description(self) -> str:
         """How a protocol names the network: equal words, equal weights."""
 
     @property
     def resize(self) -> str:
-        """What is done to images before they are looked at."""
+        """What is done to images first."""
 
     @property
     def digest(self) -> str:
         """Hash of the weights in hex."""
 
     @property
+    def device(self) -> str:
+        """Where it computes, as torch calls it."""
+
+    @property
     def accuracy(self) -> float | None:
         """On held-out real images, where it tells the classes of the data apart; else None."""
 
-    def look(self, pixels: npt.NDArray[np.uint8]) -> Opinion:
-        """Look at uint8 images (N, C, S, S)."""
+    def extract(self, pixels: npt.NDArray[np.uint8]) -> Outputs:
+        """Give features and probabilities of uint8 images (N, C, S, S)."""
 
-    def opinion(self, features: Tensor) -> Opinion:
-        """Say what follows from features (N, D) that were kept."""
+    def classify(self, features: Tensor) -> Outputs:
+        """Give what follows from features (N, D) that were kept."""

@@ -6,25 +6,20 @@ import math
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from gander.errors import DataError
+from gander.scores.score import Estimate
 
 _PARTS = 5  # the most parts that `frechet_at_infinity` divides the fakes into
-GROUPS = 10
-"""In which `frechet_with_error` leaves fakes out: the error has a degree of freedom fewer."""
+IMAGES_A_FEATURE = 2 * _PARTS
+"""The fewest fakes for `frechet_at_infinity`: parts of less than 2 D would bend its curve further."""
+
+_GROUPS = 10  # that the jackknife leaves out one by one
 
 _ROWS = 4096  # are widened to float64 at a time
-
-
-class Estimate(NamedTuple):
-    """A value with its standard error."""
-
-    value: float
-    standard_error: float
 
 
 def checked_features(features: Tensor, name: str = "features", least: int = 1) -> Tensor:
@@ -129,11 +124,11 @@ def frechet_at_infinity(real: Moments, fake_features: Tensor, seed: int) -> Esti
     spread among disjoint parts: a little too wide for fakes as good as real. The bias that comes with the
     count of real images remains.
 
-    Raises: DataError for fewer than 10 D fakes, where parts of less than 2 D would bend the curve further.
+    Raises: DataError for fewer than 10 D fakes.
     Source: Chong and Forsyth 2020, section 3 (there a line, through one random subset a size).
     """
     check_widths(real.mean, fake_features)
-    fakes = checked_features(fake_features, "fakes", least=_PARTS * 2 * len(real.mean))
+    fakes = checked_features(fake_features, "fakes", least=IMAGES_A_FEATURE * len(real.mean))
     fakes = fakes[torch.randperm(len(fakes), generator=torch.Generator().manual_seed(seed))]
     counts = [*range(1, _PARTS + 1)]  # in proportion to 1/n
     parts = (Moments.of(part) for count in counts for part in fakes.tensor_split(count))
@@ -155,16 +150,16 @@ def frechet_with_error(real: Moments, fake_features: Tensor) -> Estimate:
     Raises: DataError for fewer than 20 fakes, or different widths.
     Source: Tukey 1958 (the jackknife); Shao and Wu 1989 (by groups).
     """
-    fakes = checked_features(fake_features, "fakes", least=2 * GROUPS)
+    fakes = checked_features(fake_features, "fakes", least=2 * _GROUPS)
     check_widths(real.mean, fakes)
-    groups = [Moments.of(group) for group in fakes.tensor_split(GROUPS)]
-    sets = [Moments.nothing(fakes.shape[1]) for _ in range(GROUPS + 1)]
+    groups = [Moments.of(group) for group in fakes.tensor_split(_GROUPS)]
+    sets = [Moments.nothing(fakes.shape[1]) for _ in range(_GROUPS + 1)]
     for number, group in enumerate(groups):
         for without, gathered in enumerate(sets):
             if without != number:
                 gathered.merge(group)
     *others, value = frechet_distances(real, sets)
-    return Estimate(value, (GROUPS - 1) / math.sqrt(GROUPS) * statistics.stdev(others))
+    return Estimate(value, (_GROUPS - 1) / math.sqrt(_GROUPS) * statistics.stdev(others))
 
 
 def _root(moments: Moments) -> Tensor:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gander.scores.evaluation import Evaluation, Indices, Reals, Subject
+from gander.scores.evaluation import Evaluation, Indices
 
 _SHOWN = 50
 _PAIRS = 40
@@ -25,30 +25,34 @@ class Gallery(NamedTuple):
     labelled: bool  # whether they were asked for
 
 
-def choose_gallery(found: Evaluation, subject: Subject, reals: Reals) -> Gallery:
+def choose_gallery(evaluation: Evaluation) -> Gallery:
     """Choose the best and worst images, the nearest pairs, and some of each class.
 
     Where labels were asked for, an image is as good as its class is probable; else as its likeliest class is.
     """
-    sure, seen = found.opinion.probabilities.max(1)
-    labels = seen if subject.labels is None else subject.labels
-    if subject.labels is not None and reals.extractor.accuracy is not None:
-        sure = found.opinion.probabilities.gather(1, labels[:, None])[:, 0]
-    order = sure.argsort(descending=True, stable=True)
+    reference, probabilities = evaluation.reference, evaluation.outputs.probabilities
+    confidence, labels = probabilities.max(1)
+    asked = evaluation.samples.labels
+    by_judge = reference.extractor.accuracy is not None
+    if asked is not None:
+        labels = asked
+        if by_judge:
+            confidence = probabilities.gather(1, labels[:, None])[:, 0]
+    order = confidence.argsort(descending=True, stable=True)
     shown = min(_SHOWN, len(order) // 2)
     nothing = torch.zeros(0, dtype=torch.long).numpy()
-    pairs = nothing, nothing
-    if found.memorisation is not None and reals.memory is not None:
-        nearest = reals.memory.learned[found.memorisation.nearest[:_PAIRS].numpy()]
-        pairs = found.memorisation.fakes[:_PAIRS].numpy(), nearest
+    pairs, copies = (nothing, nothing), evaluation.memorisation
+    if copies is not None and reference.memory is not None:
+        nearest = reference.memory.training[copies.nearest[:_PAIRS].numpy()]
+        pairs = copies.fakes[:_PAIRS].numpy(), nearest
     by_class = _by_class(labels)
-    known = subject.labels is not None or reals.extractor.accuracy is not None
-    names = tuple(reals.images.classes[label] if known else f"class {label}" for label in by_class)
+    known = asked is not None or by_judge
+    names = tuple(reference.images.classes[label] if known else f"class {label}" for label in by_class)
     best, worst = order[:shown].numpy(), order.flip(0)[:shown].numpy()
-    return Gallery(best, worst, pairs, by_class, names, subject.labels is not None)
+    return Gallery(best, worst, pairs, by_class, names, asked is not None)
 
 
 def _by_class(labels: Tensor) -> dict[int, Indices]:
     places = {label: (labels == label).nonzero()[:_EACH, 0].numpy() for label in sorted({*labels.tolist()})}
-    whole = [(label, found) for label, found in places.items() if len(found) == _EACH]
-    return dict(whole[:_MOST_CLASSES])
+    enough = [(label, rows) for label, rows in places.items() if len(rows) == _EACH]
+    return dict(enough[:_MOST_CLASSES])

@@ -12,8 +12,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from gander.engine.exact import exact
 from gander.errors import DataError, UsageError, first_line
-from gander.scores.extractor import Names, Opinion, look_in_parts
+from gander.scores.extractor import Outputs, extract_in_parts
+from gander.scores.table import INCEPTION
 
 OFFICIAL = "6726825d"
 """How the sha256 of torch-fidelity's weights begins: Inception 2015-12-05, converted from TensorFlow."""
@@ -21,12 +23,12 @@ OFFICIAL = "6726825d"
 DOWNLOAD = "download"
 """Stands for the weights that torch-fidelity fetches."""
 
-_AT_ONCE = 32  # images a look
+_AT_ONCE = 32  # images a forward pass
 _PATIENCE = 100  # images
 
 
 class Inception:
-    """A network that looks at red, green and blue uint8 images of any size and resizes them itself.
+    """A network of red, green and blue uint8 images of any size, which it resizes itself.
 
     Args:
         network: gives features (N, D) for images (N, 3, S, S).
@@ -47,30 +49,30 @@ class Inception:
         name: str = "other",
         device: str = "cpu",
     ) -> None:
-        self.digest = digest
-        self._network, self._to_logits, self._device = network, to_logits, device
+        self.digest, self.device = digest, device
+        self._network, self._to_logits = network, to_logits
         official = digest.startswith(OFFICIAL)
-        self.names = Names(f"fd-{name}", f"kd-{name}", f"classifier-score-{name}", f"-{name}")
-        if official:
-            self.names = Names("fid", "kid", "inception-score", "-inception")
-        self.told = f"{'inception-2015-12-05' if official else name} {digest[:12]}"
+        self.network = INCEPTION if official else name
+        self.description = f"{'inception-2015-12-05' if official else name} {digest[:12]}"
 
+    @exact()
     @torch.inference_mode()
-    def look(self, pixels: npt.NDArray[np.uint8]) -> Opinion:
-        """Look at uint8 images (N, C, S, S); grey ones are shown as red, green and blue alike."""
+    def extract(self, pixels: npt.NDArray[np.uint8]) -> Outputs:
+        """Give features and probabilities of uint8 images (N, C, S, S); grey becomes red, green and blue."""
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1] not in (1, 3):
             raise DataError(f"images of {pixels.shape} {pixels.dtype}: (N, 1 or 3, S, S) uint8 wanted")
 
-        def look(part: Tensor) -> Tensor:
-            return self._network(part.expand(-1, 3, -1, -1).to(self._device))
+        def extract(part: Tensor) -> Tensor:
+            return self._network(part.expand(-1, 3, -1, -1).to(self.device))
 
-        return self.opinion(look_in_parts(pixels, look, _AT_ONCE, patience=_PATIENCE))
+        return self.classify(extract_in_parts(pixels, extract, _AT_ONCE, patience=_PATIENCE))
 
+    @exact()
     @torch.inference_mode()
-    def opinion(self, features: Tensor) -> Opinion:
-        """Say what follows from features (N, D)."""
-        logits = features.to(self._device) @ self._to_logits.to(self._device).T
-        return Opinion(features, logits.softmax(1).cpu())
+    def classify(self, features: Tensor) -> Outputs:
+        """Give the probabilities of features (N, D) that were kept."""
+        logits = features.to(self.device) @ self._to_logits.to(self.device).T
+        return Outputs(features, logits.softmax(1).cpu())
 
 
 def load_inception(weights: Path, device: str = "cpu") -> Inception:

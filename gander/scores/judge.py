@@ -1,4 +1,4 @@
-"""The judge: a small classifier trained on the real images, whose features and answers scores are made of."""
+"""The judge: a small classifier of the real images, whose features and probabilities scores are made of."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from gander.data.images import Images
 from gander.data.store import cache_folder
+from gander.engine.exact import exact
 from gander.errors import DataError, first_line
 from gander.files import write_whole
-from gander.scores.extractor import Names, Opinion, look_in_parts
+from gander.scores.extractor import Outputs, extract_in_parts
+from gander.scores.table import JUDGE
 
-_AT_ONCE = 250  # images a look
+_AT_ONCE = 250  # images a forward pass
 _PATIENCE = 20_000  # images, which take about ten seconds on a laptop
 _HELD_OUT = 0.1
 
@@ -78,7 +80,6 @@ class JudgeNet(nn.Module):
         return self.layers(scaled.contiguous(memory_format=torch.channels_last))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Give class logits."""
         return self.classes(self.features(images))
 
 
@@ -86,7 +87,6 @@ class _Added(nn.Sequential):
     """Layers whose output is added to their input."""
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Give input and output together."""
         return inputs + super().forward(inputs)  # type: ignore[no-untyped-call]
 
 
@@ -102,59 +102,67 @@ class Judge:
         net: with trained weights; it is taken over.
         record: how it came to be.
         digest: sha256 of the weights in hex.
-        device: where it works.
+        device: where it computes.
+        path: its file.
     """
 
-    names = Names("fd-judge", "kd-judge", "classifier-score")
+    network = JUDGE
     resize = "none"
 
-    def __init__(self, net: JudgeNet, record: Record, digest: str, device: str = "cpu") -> None:
+    def __init__(
+        self, net: JudgeNet, record: Record, digest: str, device: str = "cpu", path: Path | None = None
+    ) -> None:
         self.record = record
         self.digest = digest
+        self.description = f"judge {digest[:12]}"
         self.accuracy = record.accuracy
-        self._device = device
+        self.device = device
+        self.path = path
         net.layers = _fused(net.eval().layers)
         self._net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    @property
-    def told(self) -> str:
-        """How a protocol names it."""
-        return f"judge {self.digest[:12]}"
+    def __repr__(self) -> str:
+        return f"judge of {self.record.source}, right on {self.accuracy:.1%} of held-out images"
 
+    @exact()
     @torch.inference_mode()
-    def look(self, pixels: npt.NDArray[np.uint8]) -> Opinion:
-        """Judge uint8 images (N, C, S, S); DataError where they are not of the judge's shape."""
+    def extract(self, pixels: npt.NDArray[np.uint8]) -> Outputs:
+        """Give features and probabilities of uint8 images (N, C, S, S).
+
+        Raises: DataError where they are not of the judge's shape.
+        """
         wanted = (self.record.channels, self.record.size, self.record.size)
         if pixels.dtype != np.uint8 or pixels.shape[1:] != wanted:
             raise DataError(
                 f"images of {tuple(pixels.shape[1:])} {pixels.dtype}: "
                 f"the judge of {self.record.source} looks at {wanted} uint8"
             )
-        features = look_in_parts(
-            pixels, lambda part: self._net.features(part.to(self._device)), _AT_ONCE, _PATIENCE
+        features = extract_in_parts(
+            pixels, lambda part: self._net.features(part.to(self.device)), _AT_ONCE, _PATIENCE
         )
-        return self.opinion(features)
+        return self.classify(features)
 
+    @exact()
     @torch.inference_mode()
-    def opinion(self, features: Tensor) -> Opinion:
-        """Judge what was looked at before, features (N, D)."""
-        return Opinion(features, self._net.classes(features.to(self._device)).softmax(1).cpu())
+    def classify(self, features: Tensor) -> Outputs:
+        """Give the probabilities of features (N, D) that were kept."""
+        return Outputs(features, self._net.classes(features.to(self.device)).softmax(1).cpu())
 
 
 def _fused(layers: nn.Sequential) -> nn.Sequential:
     """Work each batch norm into the convolution before it."""
-    found: list[nn.Module] = []
+    fused: list[nn.Module] = []
     for layer in layers:
         if isinstance(layer, nn.BatchNorm2d):
-            conv = found.pop()
+            conv = fused.pop()
             assert isinstance(conv, nn.Conv2d)
             layer = fuse_conv_bn_eval(conv, layer)
-        found.append(_fused(layer) if isinstance(layer, nn.Sequential) else layer)
-    return type(layers)(*found)
+        fused.append(_fused(layer) if isinstance(layer, nn.Sequential) else layer)
+    return type(layers)(*fused)
 
 
 def held_out(images: Images) -> npt.NDArray[np.int64]:
-    """Pick a tenth of the images of each class that no judge learns from, whatever their order.
+    """Pick a tenth of the images of each class that no judge is trained on, whatever their order.
 
     Their pixels' hashes decide: mirrors of one data set differ in the order of its images. Without labels,
     all are of one class.
@@ -170,8 +178,8 @@ def held_out(images: Images) -> npt.NDArray[np.int64]:
     return np.array(sorted(chosen), np.int64)
 
 
-def learned_and_held_out(images: Images) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Divide the places of all images into those that a judge may learn from, and those that it may not."""
+def training_and_held_out(images: Images) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Divide the places of all images into those that a judge is trained on, and those held out."""
     aside = held_out(images)
     return np.setdiff1d(np.arange(len(images)), aside), aside
 
@@ -215,8 +223,8 @@ def save_judge(path: Path, net: JudgeNet, record: Record) -> None:
 def read_record(path: Path) -> Record:
     """Read what a judge is; DataError where the file holds none."""
     with _judge_errors(path), safetensors.safe_open(path, "pt") as file:
-        told = json.loads(file.metadata()["judge"])
-        return Record(**{**told, "classes": tuple(told["classes"])})
+        record = json.loads(file.metadata()["judge"])
+        return Record(**{**record, "classes": tuple(record["classes"])})
 
 
 def load_judge(path: Path, device: str = "cpu") -> Judge:
@@ -225,7 +233,7 @@ def load_judge(path: Path, device: str = "cpu") -> Judge:
     with _judge_errors(path):
         net = JudgeNet(record.channels, len(record.classes), record.width)
         net.load_state_dict(safetensors.torch.load_file(path))
-    return Judge(net, record, hashlib.sha256(path.read_bytes()).hexdigest(), device)
+    return Judge(net, record, hashlib.sha256(path.read_bytes()).hexdigest(), device, path)
 
 
 @contextmanager

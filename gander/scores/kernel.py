@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from gander.errors import DataError
-from gander.scores.frechet import Estimate, check_widths, checked_features
+from gander.scores.frechet import check_widths, checked_features
+from gander.scores.score import Estimate
 
 
 def kernel_distance(real: Tensor, fake: Tensor, tile: int = 1024) -> Estimate:

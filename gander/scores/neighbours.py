@@ -41,7 +41,7 @@ class Memorisation(NamedTuple):
     fakes: Tensor  # (N,) the fakes' rows in that order
     nearest: Tensor  # (N,) the rows of their nearest training images
 
-    def told(self) -> dict[str, float]:
+    def row(self) -> dict[str, float]:
         """Give the numbers of both tests."""
         return {name: getattr(self, name) for name in ("share", "expected", "p_value", "nearer", "z")}
 

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
-
-from gander.errors import UsageError
+from typing import Any, NamedTuple
 
 NORMAL = 1.96
 """Standard errors to either end of a 95 % interval, where many numbers tell how large they are."""
 
 
+class Estimate(NamedTuple):
+    """A value with its standard error; nan where the error is not a normal one."""
+
+    value: float
+    standard_error: float = math.nan
+
+
 @dataclass(frozen=True)
 class Protocol:
-    """How a number came to be; only numbers of equal protocols can be compared."""
+    """How a number came to be; only numbers of equal protocols can be compared.
 
-    features: str  # what looked at the images
+    Rows that were written before there was `device` lack it: they equal none that have it.
+    """
+
+    features: str  # the network that they come from
     data: str  # digest of the real images
     n_real: int
     n_fake: int
@@ -24,6 +32,7 @@ class Protocol:
     resize: str
     weights: str  # averaged (EMA) or latest weights; images from elsewhere are as they are
     seed: int
+    device: str  # cpu, cuda or mps; computed in float32 on each
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,7 @@ class Score:
         floor: what real images that are not in the reference get, at the same counts; None where there are
             not enough of them.
         low, high: a 95 % interval for the mean over other draws of images; None where there is none.
+        better: lower, higher or near: where good images are, `near` the floor.
     """
 
     name: str
@@ -41,35 +51,22 @@ class Score:
     floor: float | None
     low: float | None
     high: float | None
-    better: str  # lower, higher or near: where good images are, `near` the floor
+    better: str
     verdict: str
     protocol: Protocol
 
-    def minus(self, other: Score) -> float:
-        """Give the difference of two scores.
-
-        Raises: UsageError where they are not the same score by the same protocol, with what differs.
-        """
-        if self.name != other.name:
-            raise UsageError(f"{self.name} and {other.name} are different scores")
-        ours, theirs = asdict(self.protocol), asdict(other.protocol)
-        differences = [
-            f"{field}: {ours[field]} and {theirs[field]}" for field in ours if ours[field] != theirs[field]
-        ]
-        if differences:
-            raise UsageError(
-                f"{self.name}: these two were made by different protocols and cannot be compared; "
-                + "; ".join(differences)
-            )
-        return self.value - other.value
+    def __str__(self) -> str:
+        interval = "" if self.low is None else f" ({self.low:.4g} to {self.high:.4g})"
+        floor = "" if self.floor is None else f", floor {self.floor:.4g}"
+        return f"{self.name:<18} {self.value:.4g}{interval}{floor}  {self.verdict}".rstrip()
 
     def row(self, digits: int = 17) -> dict[str, Any]:
         """Give it as it is written to a file; the last digits depend on where in memory an array lies."""
-        told = asdict(self)
-        for name, value in told.items():
+        row = asdict(self)
+        for name, value in row.items():
             if isinstance(value, float):
-                told[name] = float(f"{value:.{digits}g}")
-        return told
+                row[name] = float(f"{value:.{digits}g}")
+        return row
 
 
 def around(value: float, standard_error: float, standard_errors: float = NORMAL) -> tuple[float, float]:

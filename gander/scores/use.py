@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,21 @@ import numpy.typing as npt
 from gander.data.images import Images, open_images
 from gander.data.names import NAMED
 from gander.data.store import cache_folder, storage_errors
+from gander.engine.exact import exact
 from gander.engine.machine import Machine
 from gander.errors import GanderError, UsageError
-from gander.scores.schooling import Labelled, Pupil, Schooling, lessons, may_be_mirrored, usual_batch
+from gander.scores.classifier import (
+    Classifier,
+    Hyperparameters,
+    Labelled,
+    default_batch,
+    may_be_mirrored,
+    split_data,
+)
 from gander.scores.score import around_share
 
 _WIDTH = 32
-_LOOKS, _QUICK_LOOKS = 450_000, 90_000  # at images, of each of the two classifiers
+_IMAGES, _QUICK_IMAGES = 450_000, 90_000  # that each of the two classifiers is trained on, with repetition
 
 Shares = npt.NDArray[np.float64]
 
@@ -42,7 +50,7 @@ class Usefulness:
     protocol: dict[str, Any]
 
     @property
-    def told(self) -> str:
+    def sentence(self) -> str:
         """Say it in a sentence."""
         low, high = self.interval
         return (
@@ -65,7 +73,7 @@ class Usefulness:
             for label, name in enumerate(self.classes)
         ]
         return {
-            "told": self.told,
+            "told": self.sentence,
             **{name: getattr(self, name) for name in names},
             "interval": self.interval,
             "classes": classes,
@@ -73,85 +81,79 @@ class Usefulness:
         }
 
 
+@exact()
 def measure_use(
     make: Callable[[npt.NDArray[np.int64], int], Labelled],
     images: Images,
     machine: Machine,
     quick: bool,
     seed: int,
-    tell: Callable[[str], object],
+    report: Callable[[str], object],
 ) -> Usefulness:
-    """Train a small classifier from scratch on generated images, and its twin on as many real ones.
+    """Train a small classifier from scratch on generated images, and a baseline on as many real ones.
 
-    The two differ in their images alone: same net, looks, changes and seeds.
+    The two differ in their images alone: same net, epochs, augmentation and seeds.
 
     Args:
         make: gives images for the classes (N,) of the real ones, from a seed.
         images: the real ones.
-        quick: a fifth of the looks.
-        tell: hears a line now and then.
+        machine: where; in float32, as all scores.
+        quick: a fifth of the training.
+        report: hears a line an epoch.
     Raises: DataError where the data have no two classes of at least ten images.
     Source: Ravuri and Vinyals 2019, section 3 (trained on generated images); Shmelkov, Schmid and Alahari
     2018, section 3 (both directions).
     """
-    lesson, test, split = real_lesson(images)
-    fakes = make(lesson.labels, seed)
+    real, test, split = real_split(images)
+    fakes = make(real.labels, seed)
     if len(np.unique(fakes.labels)) < 2:
         raise UsageError("--use: a classifier tells classes apart, and these images are of one")
-    lesson = _as_few(lesson, len(fakes.labels), seed)
-    looks = _QUICK_LOOKS if quick else _LOOKS
-    schooling = Schooling(
-        epochs=max(1, round(looks / len(lesson.labels))),
-        batch=usual_batch(len(lesson.labels)),
-        rate=0.2,
-        mirror=may_be_mirrored(images),
-        width=_WIDTH,
-        seed=seed,
-    )
-    count = len(images.classes)
-    pupil = Pupil(fakes, count, schooling, machine)
-    by_fakes = _taught(pupil, "generated", tell).name(test.pixels).numpy()
-    twin = Pupil(lesson, count, schooling, machine)
-    by_real = _taught(twin, "real", tell, _twin_file(images, split, lesson, schooling))
-    named, on_these = by_real.name(test.pixels).numpy(), by_real.name(fakes.pixels).numpy()
-    right = float((by_fakes == test.labels).mean())
+    # Of unequal counts, the comparison would not be of the images.
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(real.labels))[: len(fakes.labels)])
+    real, n = Labelled(real.pixels[chosen], real.labels[chosen]), len(chosen)
+    epochs = max(1, round((_QUICK_IMAGES if quick else _IMAGES) / n))
+    mirror = may_be_mirrored(images)
+    settings = Hyperparameters(epochs, default_batch(n), mirror=mirror, width=_WIDTH, seed=seed)
+    count, machine = len(images.classes), replace(machine, precision="float32")
+    classifier = Classifier(fakes, count, settings, machine)
+    _train(classifier, "generated", report)
+    baseline = Classifier(real, count, settings, machine)
+    _train(baseline, "real", report, _baseline_file(images, split, n, settings, machine))
+    from_these, from_real = (each.predict(test.pixels).numpy() for each in (classifier, baseline))
+    on_these = baseline.predict(fakes.pixels).numpy()
+    right = float((from_these == test.labels).mean())
     return Usefulness(
         classes=images.classes,
         from_these=right,
-        from_real=float((named == test.labels).mean()),
+        from_real=float((from_real == test.labels).mean()),
         on_these=float((on_these == fakes.labels).mean()),
-        each_from_these=_each(by_fakes, test.labels, count),
-        each_from_real=_each(named, test.labels, count),
+        each_from_these=_each(from_these, test.labels, count),
+        each_from_real=_each(from_real, test.labels, count),
         each_on_these=_each(on_these, fakes.labels, count),
         interval=around_share(right, len(test.labels)),
         protocol={
-            "n_lesson": len(fakes.labels),
+            "n_lesson": n,
             "n_test": len(test.labels),
             "test": split,
             "data": images.digest[:12],
             "quick": quick,
-            **asdict(schooling),
+            "device": machine.device.type,
+            **asdict(settings),
         },
     )
 
 
-def _as_few(lesson: Labelled, count: int, seed: int) -> Labelled:
-    """Choose as many images: of unequal counts, the comparison is not of the images."""
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(lesson.labels))[:count])
-    return Labelled(lesson.pixels[chosen], lesson.labels[chosen])
-
-
-def _twin_file(images: Images, split: str, lesson: Labelled, schooling: Schooling) -> Path:
+def _baseline_file(images: Images, split: str, n: int, settings: Hyperparameters, machine: Machine) -> Path:
     """Give the place of a classifier of real images: every run that is compared on them has the same one."""
-    which = json.dumps([images.digest, split, len(lesson.labels), asdict(schooling)])
-    return cache_folder() / "twins" / f"{hashlib.sha256(which.encode()).hexdigest()[:32]}.safetensors"
+    which = json.dumps([images.digest, split, n, asdict(settings), machine.device.type])
+    return cache_folder() / "baselines" / f"{hashlib.sha256(which.encode()).hexdigest()[:32]}.safetensors"
 
 
-def real_lesson(images: Images) -> tuple[Labelled, Labelled, str]:
-    """Give the real images to learn from, those to test on, and how these were chosen.
+def real_split(images: Images) -> tuple[Labelled, Labelled, str]:
+    """Give the real images to train on, those to test on, and how these were chosen.
 
     The official test images, where they are there and known to be pixel-exact; else the tenth that no judge
-    learns from, which a generator trained on the whole data set has seen.
+    is trained on, which a generator of the whole data set has seen.
     """
     named = NAMED.get(images.source)
     if named is not None and images.labels is not None and "test" in named.digests:
@@ -164,26 +166,27 @@ def real_lesson(images: Images) -> tuple[Labelled, Labelled, str]:
             test = Labelled(np.array(official.pixels), official.labels)
             if test.pixels.shape[1:] == images.pixels.shape[1:]:
                 return Labelled(np.array(images.pixels), images.labels), test, "official test images"
-    return *lessons(images), "held-out training images, which the generator may have learned from"
+    return *split_data(images), "held-out training images, which the generator may have learned from"
 
 
-def _taught(pupil: Pupil, kind: str, tell: Callable[[str], object], kept: Path | None = None) -> Pupil:
-    """Teach a classifier; what is kept is not taught again."""
-    if kept is not None and pupil.restore(kept) and pupil.finished:
-        tell(f"learned from {kind} images before")
+def _train(
+    classifier: Classifier, kind: str, report: Callable[[str], object], kept: Path | None = None
+) -> None:
+    """Train to the end; what is kept is not trained again."""
+    if kept is not None and classifier.restore(kept) and classifier.finished:
+        report(f"learned from {kind} images before")
     began = time.monotonic()
-    while not pupil.finished:
-        loss = pupil.learn(lambda count: None)
-        done = f"{pupil.epoch} of {pupil.schooling.epochs}, loss {loss:.3f}, {time.monotonic() - began:.0f} s"
-        tell(f"learning from {kind} images: {done}")
+    while not classifier.finished:
+        loss = classifier.train_epoch()
+        done = f"{classifier.epoch} of {classifier.settings.epochs}, loss {loss:.3f}"
+        report(f"learning from {kind} images: {done}, {time.monotonic() - began:.0f} s")
         if kept is not None:
             with storage_errors():
-                pupil.save(kept)
-    return pupil
+                classifier.save(kept)
 
 
-def _each(named: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], count: int) -> Shares:
+def _each(predicted: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], count: int) -> Shares:
     """Give the share of rightly named images of each class."""
-    whole = np.bincount(labels, minlength=count)
-    right = np.bincount(labels[named == labels], minlength=count)
-    return np.where(whole > 0, right / np.maximum(whole, 1), np.nan)
+    of_class = np.bincount(labels, minlength=count)
+    right = np.bincount(labels[predicted == labels], minlength=count)
+    return np.where(of_class > 0, right / np.maximum(of_class, 1), np.nan)

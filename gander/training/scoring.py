@@ -13,16 +13,18 @@ import torch
 from gander.data.images import Images
 from gander.errors import DataError
 from gander.generation.load import Sampler
-from gander.generation.stream import natural_labels
+from gander.generation.source import generated_samples
 from gander.history import best_of
 from gander.recipe.schema import Recipe
 from gander.schedule import crossed
-from gander.scores.evaluation import LEAST, Reals, Subject, evaluate
+from gander.scores.evaluation import LEAST, Reference, score_samples
 from gander.scores.judge import Judge, find_judge
 
 _SEED = 70_607  # of the latents and the real images: the same for all runs, which can be compared
-_PROBE = 100  # images, looked at to learn how fast that goes
-_FIRST = 4  # looks at n images the first time: two sets of real ones, the fakes, and as much for the rest
+_PROBE = 100  # images, to learn how fast the judge is
+_FIRST = (
+    4  # times n images the first time: the reals, those of the floor, the fakes, and as much for the rest
+)
 
 
 class Scorer:
@@ -42,7 +44,7 @@ class Scorer:
         self.scored: list[Mapping[str, Any]] = []  # rows of metrics.jsonl
         self.note = ""
         self._judge: Judge | None = None
-        self._reals: Reals | None = None
+        self._reference: Reference | None = None
         self._cost = math.nan  # seconds that the next one is thought to take
         if not self.wanted.every:
             return
@@ -68,7 +70,7 @@ class Scorer:
     def _fits(self, judge: Judge, seconds: float) -> bool:
         if math.isnan(self._cost):
             began = time.monotonic()
-            judge.look(self.images.pixels[:_PROBE])
+            judge.extract(self.images.pixels[:_PROBE])
             self._cost = _FIRST * self.n / _PROBE * (time.monotonic() - began)
             self.spent += time.monotonic() - began
         return self.spent + self._cost <= self.wanted.share * seconds
@@ -77,24 +79,21 @@ class Scorer:
         """Score fixed latents; give the row for metrics.jsonl, which begins with `where`."""
         assert self._judge is not None
         began = time.monotonic()
-        first = self._reals is None
-        if self._reals is None:
-            self._reals = Reals(self.images, self._judge, self.n, _SEED, whole=False)
-        labels = torch.from_numpy(natural_labels(sampler, self.images, self.n))
-        pixels = sampler.images(sampler.draw(self.n, _SEED), labels).numpy()
-        subject = Subject("", pixels, labels if sampler.conditional else None, sampler.weights)
-        found = evaluate(subject, self._reals)
+        first = self._reference is None
+        if self._reference is None:
+            self._reference = Reference(self.images, self._judge, self.n, _SEED, whole=False)
+        samples = generated_samples("", sampler, self.images, self.n, _SEED)
+        evaluation = score_samples(samples, self._reference)
         took = time.monotonic() - began
         self.spent += took
         self._cost = took / 2 if first else took  # real images are looked at once
         row = {**where, "took": round(took, 3)}
-        for score in found.scores:
-            told = score.row(digits=6)
-            row[score.name] = told["value"]
-            row |= {
-                f"{score.name}/{end}": told[end] for end in ("floor", "low", "high") if told[end] is not None
-            }
-        row["protocol"] = asdict(found.scores[0].protocol)
+        for score in evaluation.scores:
+            values = score.row(digits=6)
+            row[score.name] = values["value"]
+            ends = {end: values[end] for end in ("floor", "low", "high") if values[end] is not None}
+            row |= {f"{score.name}/{end}": value for end, value in ends.items()}
+        row["protocol"] = asdict(evaluation.protocol)
         self.scored.append(row)
         return row
 

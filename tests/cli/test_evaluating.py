@@ -79,7 +79,7 @@ def test_evaluations_of_a_run_stand_beside_each_other(gander, folder):
 
 
 def test_use_is_measured_in_both_directions(gander, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("gander.scores.use._QUICK_LOOKS", 2000)
+    monkeypatch.setattr("gander.scores.use._QUICK_IMAGES", 2000)
     words = ("evaluate", folder / "run", "-n", 100, "--use", "--quick", "--to", tmp_path / "out")
     said = gander(*words).out
     assert "learning from generated images: 6 of 6" in said

@@ -39,7 +39,7 @@ from gander.generation.target import find_target
 from gander.recipe.read import load_recipe
 from gander.scores.judge import find_judge
 from gander.training.loop import train
-from tests.judged import dark_and_light, teach_judge
+from tests.judged import dark_and_light, train_judge
 from tests.tiny import command, finish, start, tiny
 
 N = 5 * BLOCK // 2  # two parts and a bit, of a block each
@@ -562,7 +562,7 @@ def test_another_seed_makes_other_images(runs, tmp_path):
 def judged(tmp_path_factory):
     """Dark and light images with their judge, and two runs on them: one with classes, one without."""
     folder = tmp_path_factory.mktemp("judged")
-    teach_judge(dark_and_light(folder))
+    train_judge(dark_and_light(folder))
     return [train(tiny(folder, flavour), folder / flavour) for flavour in ("projection", "plain")]
 
 
@@ -570,7 +570,7 @@ def judged(tmp_path_factory):
 def test_the_judge_can_name_the_classes_and_its_confidence_is_kept(name, judged, tmp_path):
     made = produced(judged[1], tmp_path / "out", label_with="judge", format=name, n=300)
     read = open_images(str(tmp_path / "out"))
-    seen = find_judge(open_images(str(judged[1].path.parent / "data.npz"))).look(read.pixels)
+    seen = find_judge(open_images(str(judged[1].path.parent / "data.npz"))).extract(read.pixels)
     assert np.array_equal(read.labels, seen.probabilities.argmax(1).numpy())
     assert [*made.facts["counts"].values()] == [count for count in read.counts() if count]
     assert read.classes == ("dark", "light")

@@ -10,7 +10,7 @@ import torch
 
 from gander.errors import UsageError
 from gander.generation.sieve import Rules, Sieve, _repeated, too_near
-from gander.scores.extractor import Opinion
+from gander.scores.extractor import Outputs
 
 TRAINED = torch.stack([torch.arange(0, 100.0), torch.zeros(100)], 1)
 
@@ -23,12 +23,12 @@ def memory():
 def opinion(features, sure):
     """Two classes; `sure` is the probability of the first."""
     sure = torch.tensor(sure)
-    return Opinion(torch.tensor(features), torch.stack([sure, 1 - sure], 1))
+    return Outputs(torch.tensor(features), torch.stack([sure, 1 - sure], 1))
 
 
 def sift(seen, labels, counts, rules):
     """Look at images by their numbers, and choose."""
-    judge = SimpleNamespace(look=lambda places: Opinion(seen.features[places], seen.probabilities[places]))
+    judge = SimpleNamespace(extract=lambda places: Outputs(seen.features[places], seen.probabilities[places]))
     sieve = Sieve(rules, judge, memory())
     return sieve.choose(sieve.look(np.arange(len(seen.features)), labels), labels, counts, ("one", "other"))
 
@@ -87,7 +87,7 @@ def test_a_collapsed_generator_leaves_one_image():
     features = torch.ones(3000, 4)
     assert _repeated(features, np.ones(3000, bool), 0.5).sum() == 2999
     with pytest.raises(UsageError, match="the filters leave 1 of 3,000 images, not 10"):
-        sift(Opinion(features, torch.ones(3000, 2) / 2), None, [10], Rules(no_duplicates=True))
+        sift(Outputs(features, torch.ones(3000, 2) / 2), None, [10], Rules(no_duplicates=True))
 
 
 def test_enough_candidates_are_made():

@@ -111,7 +111,9 @@ def test_a_format_that_is_none_is_refused_with_those_that_are(tmp_path):
 
 def test_a_score_is_drawn_beside_its_floor_and_says_which_way_is_better(tmp_path):
     scores = History({"images": at, "recall": at / 9, "recall/floor": 0.9} for at in range(9))
-    draw_curves(history_of(loss_d=lambda at: 1.0), tmp_path / "curves.svg", "a run", scores)
+    draw_curves(
+        history_of(loss_d=lambda at: 1.0), tmp_path / "curves.svg", "a run", scores, {"recall": "higher"}
+    )
     drawing = (tmp_path / "curves.svg").read_text()
     assert all(text in drawing for text in ("recall", "higher is better", "generated 0.889", "floor 0.9"))
     assert "lower is better" not in drawing

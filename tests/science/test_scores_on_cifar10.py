@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageFilter
 
 from gander.data.images import Images, open_images
-from gander.scores.evaluation import Reals, Subject, evaluate
+from gander.scores.evaluation import Reference, Samples, score_samples
 from gander.scores.judge import find_judge, held_out
 
 pytestmark = pytest.mark.slow
@@ -34,12 +34,12 @@ def photographs(shared):
 
 @pytest.fixture(scope="module")
 def reals(photographs, judge):
-    return Reals(photographs[0], judge, N)
+    return Reference(photographs[0], judge, N)
 
 
 def scored(reals, pixels, labels=None):
     told = None if labels is None else torch.from_numpy(labels)
-    found = evaluate(Subject("made", pixels, told, "as they are"), reals)
+    found = score_samples(Samples("made", pixels, told, "as they are"), reals)
     return {score.name: score for score in found.scores}
 
 
@@ -73,8 +73,8 @@ def test_dropped_classes_lower_recall_and_coverage_and_hardly_precision(reals, p
 
 def test_copies_among_fresh_photographs_are_called_out(reals, photographs):
     known, fresh, _ = photographs
-    copies = known.pixels[reals.memory.learned[:60]]
-    found = evaluate(Subject("made", np.concatenate([fresh[60:], copies]), None, "-"), reals)
+    copies = known.pixels[reals.memory.training[:60]]
+    found = score_samples(Samples("made", np.concatenate([fresh[60:], copies]), None, "-"), reals)
     table = {score.name: score for score in found.scores}
     assert table["memorised"].verdict == "nearer to training images than held-out ones: look at the pairs"
     assert {*range(N - 60, N)} <= {*found.memorisation.fakes[:70].tolist()}

@@ -10,10 +10,11 @@ import torch
 
 from gander.data.images import Images
 from gander.engine.machine import Machine
-from gander.errors import DataError, UsageError
-from gander.scores.evaluation import Reals, Subject, evaluate, split_reals
-from gander.scores.judge import Judge, Record, held_out, learned_and_held_out
-from gander.scores.schooling import Pupil, Schooling, lessons
+from gander.errors import DataError
+from gander.scores.classifier import Classifier, Hyperparameters, split_data
+from gander.scores.evaluation import Reference, Samples, real_features, score_samples, split_reals
+from gander.scores.extractor import Outputs
+from gander.scores.judge import Judge, Record, held_out, training_and_held_out
 
 N = 400
 
@@ -38,15 +39,26 @@ def real():
 @pytest.fixture(scope="module")
 def judge(real):
     torch.manual_seed(0)
-    lesson, test = lessons(real)
-    schooling = Schooling(epochs=3, batch=50, width=8, shift=0)
-    pupil = Pupil(lesson, 4, schooling, Machine(torch.device("cpu"), threads=1))
-    while not pupil.finished:
-        pupil.learn(lambda count: None)
+    training_set, test = split_data(real)
+    settings = Hyperparameters(epochs=3, batch=50, width=8, shift=0)
+    classifier = Classifier(training_set, 4, settings, Machine(torch.device("cpu"), threads=1))
+    while not classifier.finished:
+        classifier.train_epoch()
     record = Record(
-        "stripes", real.digest, real.classes, 3, 16, 8, pupil.accuracy(test), 200, 3, 0, "a command", "2.0"
+        "stripes",
+        real.digest,
+        real.classes,
+        3,
+        16,
+        8,
+        classifier.accuracy(test),
+        200,
+        3,
+        0,
+        "a command",
+        "2.0",
     )
-    return Judge(pupil.net, record, "d" * 64)
+    return Judge(classifier.net, record, "d" * 64)
 
 
 @pytest.fixture(autouse=True)
@@ -55,8 +67,11 @@ def cache(tmp_path_factory, monkeypatch):
 
 
 def scored(real, judge, pixels, labels=None, seed=0):
-    subject = Subject("made", pixels, None if labels is None else torch.from_numpy(labels), "as they are")
-    return {score.name: score for score in evaluate(subject, Reals(real, judge, len(pixels), seed)).scores}
+    subject = Samples("made", pixels, None if labels is None else torch.from_numpy(labels), "as they are")
+    return {
+        score.name: score
+        for score in score_samples(subject, Reference(real, judge, len(pixels), seed)).scores
+    }
 
 
 def blurred(pixels, times):
@@ -91,10 +106,10 @@ def test_dropped_classes_lower_recall_and_coverage_but_hardly_precision(real, ju
 
 
 def test_copied_training_images_are_called_out(real, judge):
-    reals = Reals(real, judge, N)
-    learned = reals.memory.learned
+    reals = Reference(real, judge, N)
+    learned = reals.memory.training
     made = np.concatenate([stripes(N, 2).pixels[: N - 40], real.pixels[learned[:40]]])
-    found = evaluate(Subject("made", made, None, "-"), reals)
+    found = score_samples(Samples("made", made, None, "-"), reals)
     (memory,) = [score for score in found.scores if score.name == "memorised"]
     assert memory.verdict == "nearer to training images than held-out ones: look at the pairs"
     assert set(found.memorisation.fakes[:40].tolist()) == {*range(N - 40, N)}
@@ -114,8 +129,8 @@ def test_the_order_in_which_classes_come_changes_no_score(real, judge, order):
 
 def test_data_of_classes_that_the_floor_has_no_pair_of_can_be_scored(real, judge):
     few = replace(real, labels=np.arange(len(real)) % 1000, classes=tuple(map(str, range(1000))))
-    found = evaluate(
-        Subject("made", stripes(200, 2).pixels, torch.full((200,), 7), "-"), Reals(few, judge, 200)
+    found = score_samples(
+        Samples("made", stripes(200, 2).pixels, torch.full((200,), 7), "-"), Reference(few, judge, 200)
     )
     (diversity,) = [score for score in found.scores if score.name == "class-diversity"]
     assert diversity.floor is None
@@ -145,8 +160,18 @@ def test_the_same_images_score_the_same_with_or_without_the_cache(real, judge, m
     assert values() == first
 
 
+def test_features_kept_on_one_device_are_not_taken_for_those_of_another(real, judge, monkeypatch, tmp_path):
+    monkeypatch.setenv("GANDER_CACHE", str(tmp_path))
+    computed, outputs = [], Outputs(torch.zeros(120, 2), torch.zeros(120, 2))
+    monkeypatch.setattr(judge, "extract", lambda pixels: computed.append(judge.device) or outputs)
+    for device in ("cpu", "cuda:0", "cpu", "cuda:1"):
+        monkeypatch.setattr(judge, "device", device)
+        real_features(real, judge, np.arange(120))
+    assert computed == ["cpu", "cuda:0"]
+
+
 def test_no_real_image_is_on_both_sides_of_the_floor(real):
-    compared, against = split_reals(*learned_and_held_out(real), 900, 0)
+    compared, against = split_reals(*training_and_held_out(real), 900, 0)
     assert len({*compared, *against}) == 1800
     assert not np.isin(compared, held_out(real)).any()
     assert np.isin(against[:200], held_out(real)).all()
@@ -154,14 +179,14 @@ def test_no_real_image_is_on_both_sides_of_the_floor(real):
 
 def test_too_few_images_are_told(real, judge):
     with pytest.raises(DataError, match="n = 99: scores need at least 100 images"):
-        Reals(real, judge, 99)
+        Reference(real, judge, 99)
     with pytest.raises(DataError, match="made: 99 images, where 100 were to be scored"):
-        evaluate(Subject("made", real.pixels[:99], None, "-"), Reals(real, judge, 100))
+        score_samples(Samples("made", real.pixels[:99], None, "-"), Reference(real, judge, 100))
 
 
 def test_more_images_than_half_of_the_real_ones_have_no_floor_and_say_so(real, judge):
     for n in (1001, 2500):
-        found = evaluate(Subject("made", stripes(n, 2).pixels, None, "-"), Reals(real, judge, n))
+        found = score_samples(Samples("made", stripes(n, 2).pixels, None, "-"), Reference(real, judge, n))
         assert {score.floor for score in found.scores if score.name != "memorised"} == {None}
         assert f"no floor: it takes {2 * n:,} real images, and there are 2,000" in found.caveats
         assert found.scores[0].protocol.n_real == min(n, 2000)
@@ -169,8 +194,8 @@ def test_more_images_than_half_of_the_real_ones_have_no_floor_and_say_so(real, j
 
 def test_the_in_training_protocol_gives_the_same_values(real, judge):
     """Looking at fewer real images must not change what is compared with what."""
-    subject = Subject("made", stripes(N, 2).pixels, None, "-")
-    whole, quick = (evaluate(subject, Reals(real, judge, N, whole=whole)) for whole in (True, False))
+    subject = Samples("made", stripes(N, 2).pixels, None, "-")
+    whole, quick = (score_samples(subject, Reference(real, judge, N, whole=whole)) for whole in (True, False))
     ours = {score.name: (score.value, score.floor) for score in quick.scores}
     assert "memorised" not in ours
     theirs = {score.name: (score.value, score.floor) for score in whole.scores if score.name in ours}
@@ -189,7 +214,9 @@ def test_a_class_that_collapsed_is_named(real, judge):
     fresh = stripes(N, 2)
     pixels = fresh.pixels.copy()
     pixels[fresh.labels == 2] = pixels[2]
-    found = evaluate(Subject("made", pixels, torch.from_numpy(fresh.labels), "-"), Reals(real, judge, N))
+    found = score_samples(
+        Samples("made", pixels, torch.from_numpy(fresh.labels), "-"), Reference(real, judge, N)
+    )
     told = {score.name: score for score in found.scores}["class-diversity"]
     assert told.verdict.startswith("least in broad: 0% of")
     assert found.caveats == ("99 images repeat others",)
@@ -198,11 +225,3 @@ def test_a_class_that_collapsed_is_named(real, judge):
 def test_constant_images_get_finite_scores(real, judge):
     for score in scored(real, judge, np.zeros((N, 3, 16, 16), np.uint8)).values():
         assert np.isfinite([score.value, score.floor]).all()
-
-
-def test_scores_of_different_protocols_are_not_compared(real, judge):
-    fresh = stripes(N, 2).pixels
-    ours, theirs = (scored(real, judge, fresh[:count])["fd-judge"] for count in (N, N // 2))
-    assert ours.minus(replace(ours, value=ours.value - 1)) == pytest.approx(1)
-    with pytest.raises(UsageError, match=r"different protocols.*n_real: 400 and 200; n_fake: 400 and 200"):
-        ours.minus(theirs)

@@ -6,22 +6,23 @@ from types import SimpleNamespace
 
 import torch
 
-from gander.scores.extractor import Opinion
+from gander.scores.extractor import Outputs
 from gander.scores.gallery import choose_gallery
 
 
 def gallery(labels):
     rng = torch.Generator().manual_seed(0)
     probabilities = torch.rand(60, 3, generator=rng).softmax(1)
-    opinion = Opinion(torch.zeros(60, 2), probabilities)
+    outputs = Outputs(torch.zeros(60, 2), probabilities)
     memory = SimpleNamespace(fakes=torch.arange(60).flip(0), nearest=torch.arange(60) % 7)
-    found = SimpleNamespace(opinion=opinion, memorisation=memory)
-    reals = SimpleNamespace(
+    reference = SimpleNamespace(
         extractor=SimpleNamespace(accuracy=0.9),
         images=SimpleNamespace(classes=("a", "b", "c")),
-        memory=SimpleNamespace(learned=torch.arange(100, 107).numpy()),
+        memory=SimpleNamespace(training=torch.arange(100, 107).numpy()),
     )
-    return choose_gallery(found, SimpleNamespace(labels=labels), reals), probabilities
+    samples = SimpleNamespace(labels=labels)
+    evaluation = SimpleNamespace(outputs=outputs, reference=reference, samples=samples, memorisation=memory)
+    return choose_gallery(evaluation), probabilities
 
 
 def test_the_best_are_surest_of_the_class_that_was_asked_for():

@@ -13,7 +13,7 @@ from torch import nn
 
 from gander.data.images import Images
 from gander.errors import DataError, UsageError
-from gander.scores.evaluation import Reals, Subject, evaluate
+from gander.scores.evaluation import Reference, Samples, score_samples
 from gander.scores.frechet import Moments, frechet_distance
 from gander.scores.inception import OFFICIAL, Inception, load_inception
 
@@ -38,8 +38,8 @@ def stand_in(digest="0" * 64):
 
 
 def scored(extractor, made, real=None):
-    reals = Reals(real or grey(1000, 1), extractor, N, whole=False)
-    found = evaluate(Subject("made", made.pixels, torch.from_numpy(made.labels), "as they are"), reals)
+    reals = Reference(real or grey(1000, 1), extractor, N, whole=False)
+    found = score_samples(Samples("made", made.pixels, torch.from_numpy(made.labels), "as they are"), reals)
     return {score.name: score for score in found.scores}, reals
 
 
@@ -72,16 +72,16 @@ def test_it_knows_no_labels_of_the_data():
 
 def test_data_without_labels_have_scores_too():
     plain = replace(grey(1000, 1), labels=None, classes=())
-    reals = Reals(plain, stand_in(), N, whole=False)
-    found = evaluate(Subject("made", grey(N, 2).pixels, None, "as they are"), reals)
+    reals = Reference(plain, stand_in(), N, whole=False)
+    found = score_samples(Samples("made", grey(N, 2).pixels, None, "as they are"), reals)
     assert found.scores[0].floor is not None
 
 
 def test_grey_images_are_shown_in_three_channels():
-    made = stand_in().look(grey(10, 1, channels=1).pixels)
+    made = stand_in().extract(grey(10, 1, channels=1).pixels)
     torch.testing.assert_close(made.features, network(torch.from_numpy(grey(10, 1, 1).pixels)).float())
     with pytest.raises(DataError, match="uint8 wanted"):
-        stand_in().look(np.zeros((2, 4, 8, 8), np.uint8))
+        stand_in().extract(np.zeros((2, 4, 8, 8), np.uint8))
 
 
 class Extractor(nn.Module):
@@ -109,10 +109,10 @@ def test_weights_come_from_a_file_and_are_told_by_their_hash(fidelity, tmp_path)
     path = tmp_path / "some weights.pth"
     torch.save({"fc.weight": torch.eye(5)[:, :4], "fc.bias": torch.ones(5)}, path)
     loaded = load_inception(path)
-    assert loaded.names.frechet == "fd-some-weights"
-    opinion = loaded.look(np.full((2, 3, 8, 8), 3, np.uint8))
+    assert loaded.network == "some-weights"
+    outputs = loaded.extract(np.full((2, 3, 8, 8), 3, np.uint8))
     expected = torch.tensor([3.0, 3, 3, 3, 0]).softmax(0)  # without the bias
-    torch.testing.assert_close(opinion.probabilities, expected.expand(2, -1))
+    torch.testing.assert_close(outputs.probabilities, expected.expand(2, -1))
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no weights at all"])

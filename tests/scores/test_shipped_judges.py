@@ -39,6 +39,6 @@ def test_it_names_held_out_images_as_well_as_it_says(name, shared):
     images = open_images(name, str(shared / "data" / name))
     judge = find_judge(images)
     aside = held_out(images)
-    named = judge.look(images.pixels[aside]).probabilities.argmax(1).numpy()
+    named = judge.extract(images.pixels[aside]).probabilities.argmax(1).numpy()
     assert np.mean(named == images.labels[aside]) == pytest.approx(judge.record.accuracy, abs=0.002)
     assert judge.record.held_out == len(aside)

@@ -12,8 +12,8 @@ from gander.data.images import Images
 from gander.engine.machine import Machine
 from gander.errors import UsageError
 from gander.scores import use
-from gander.scores.schooling import Labelled, Pupil, lessons
-from gander.scores.use import measure_use, real_lesson
+from gander.scores.classifier import Classifier, Labelled, split_data
+from gander.scores.use import measure_use, real_split
 
 CPU = Machine(torch.device("cpu"), threads=1)
 
@@ -31,8 +31,8 @@ def stripes(count, seed):
 @pytest.fixture(autouse=True)
 def short(monkeypatch, tmp_path):
     monkeypatch.setenv("GANDER_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(use, "_LOOKS", 2400)
-    monkeypatch.setattr(use, "_QUICK_LOOKS", 800)
+    monkeypatch.setattr(use, "_IMAGES", 2400)
+    monkeypatch.setattr(use, "_QUICK_IMAGES", 800)
     monkeypatch.setattr(use, "_WIDTH", 8)
 
 
@@ -80,21 +80,25 @@ def test_a_class_that_is_missing_is_never_named_and_has_no_share_of_its_own():
 
 def test_fewer_images_are_compared_with_as_few_real_ones(monkeypatch):
     sizes = []
-    taught = use._taught
+    train = use._train
     monkeypatch.setattr(
-        use, "_taught", lambda pupil, *rest: sizes.append(len(pupil._labels)) or taught(pupil, *rest)
+        use,
+        "_train",
+        lambda classifier, *rest: sizes.append(len(classifier._labels)) or train(classifier, *rest),
     )
     found = used(lambda labels, seed: fresh(labels[:120], seed), quick=True)
     assert sizes == [120, 120]
-    assert found.protocol["epochs"] == round(800 / 120), "as many looks as at more images"
+    assert found.protocol["epochs"] == round(800 / 120), "as much training as on more images"
 
 
-def test_the_twin_that_learns_from_real_images_is_taught_once(monkeypatch):
-    first, learned = used(fresh), []
-    learn = Pupil.learn
-    monkeypatch.setattr(Pupil, "learn", lambda pupil, tell: learned.append(pupil) or learn(pupil, tell))
+def test_the_baseline_is_trained_once_for_all_that_are_compared_on_the_same_images(monkeypatch):
+    first, trained = used(fresh), []
+    train_epoch = Classifier.train_epoch
+    monkeypatch.setattr(
+        Classifier, "train_epoch", lambda classifier: trained.append(classifier) or train_epoch(classifier)
+    )
     second = used(fresh)
-    assert len(learned) == first.protocol["epochs"]
+    assert len(trained) == first.protocol["epochs"]
     assert second.row() == first.row()
 
 
@@ -104,10 +108,10 @@ def test_images_of_one_class_are_refused():
 
 
 def test_test_images_are_held_out_where_no_exact_ones_are_published():
-    lesson, test, told = real_lesson(stripes(400, 1))
-    for ours, theirs in zip((lesson, test), lessons(stripes(400, 1)), strict=True):
+    training_set, test, split = real_split(stripes(400, 1))
+    for ours, theirs in zip((training_set, test), split_data(stripes(400, 1)), strict=True):
         assert np.array_equal(ours.pixels, theirs.pixels)
-    assert "held-out" in told
+    assert "held-out" in split
 
 
 @pytest.mark.slow
@@ -120,5 +124,5 @@ def test_official_test_images_are_used_where_they_are_exact(shared, monkeypatch)
         use, "open_images", lambda source, size, split: open_images(source, folder, size, split)
     )
     reals = replace(open_images("mnist", folder), source=MNIST.name)
-    lesson, test, told = real_lesson(reals)
-    assert (len(lesson.labels), len(test.labels), told) == (60_000, 10_000, "official test images")
+    training_set, test, split = real_split(reals)
+    assert (len(training_set.labels), len(test.labels), split) == (60_000, 10_000, "official test images")

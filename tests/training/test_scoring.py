@@ -18,7 +18,7 @@ from gander.run import Run, find_run
 from gander.training.checkpoint import newest_checkpoint
 from gander.training.loop import resume, train
 from gander.training.scoring import Scorer
-from tests.judged import dark_and_light, teach_judge
+from tests.judged import dark_and_light, train_judge
 from tests.tiny import BATCH, Notes, contents, stopped_run, tiny
 
 ALWAYS = {"seed": 2, "evaluate": {"every": 2 * BATCH, "n": 100, "share": 1.0}}
@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scored")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANDER_CACHE", str(folder / "cache"))
-        teach_judge(dark_and_light(folder))
+        train_judge(dark_and_light(folder))
         yield folder
 
 

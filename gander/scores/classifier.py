@@ -1,4 +1,4 @@
-"""How a classifier is trained: descent with momentum, at a rate that rises and falls once."""
+"""A small classifier and how it is trained: descent with momentum, at a rate that rises and falls once."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ from torch import Tensor
 
 from gander.data.images import Images
 from gander.data.names import NAMED
+from gander.engine.exact import exact
 from gander.engine.machine import Machine
 from gander.errors import DataError
 from gander.files import write_whole
-from gander.scores.judge import JudgeNet, learned_and_held_out
+from gander.scores.judge import JudgeNet, training_and_held_out
 
 _WARM_UP = 0.2  # of the training, in which the rate rises
-_LOOKS, _MOST_EPOCHS = 1_000_000, 100
+_IMAGES, _MOST_EPOCHS = 1_000_000, 100
 _LEAST_BATCH, _BATCH = 16, 250
-_AT_ONCE = 500  # images a look
+_AT_ONCE = 500  # images a forward pass
 _GREY = 128
 _LEAST_OF_CLASS = 10
 _MIRRORED = (NAMED["cifar10"].classes, NAMED["fashion-mnist"].classes)  # a mirrored 3 is no 3
 
 
 @dataclass(frozen=True)
-class Schooling:
+class Hyperparameters:
     """How long and how fast, and which changes leave an image what it is.
 
     `mirror` flips half of the images left to right; `shift` moves them by up to so many pixels; `cut` paints
@@ -58,8 +59,8 @@ class Labelled(NamedTuple):
     labels: npt.NDArray[np.int64]
 
 
-def lessons(images: Images) -> tuple[Labelled, Labelled]:
-    """Divide a data set into what is learned from, and the tenth of each class that is held out.
+def split_data(images: Images) -> tuple[Labelled, Labelled]:
+    """Divide a data set into the training set, and the tenth of each class that is held out.
 
     Raises: DataError where the data have no two classes of at least ten images.
     """
@@ -68,30 +69,32 @@ def lessons(images: Images) -> tuple[Labelled, Labelled]:
     for name, count in zip(images.classes, images.counts(), strict=True):
         if count < _LEAST_OF_CLASS:
             raise DataError(f"{images.source}: class {name} has {count} images, and a judge needs ten")
-    learned, aside = learned_and_held_out(images)
+    training, aside = training_and_held_out(images)
     return (
-        Labelled(images.pixels[learned], images.labels[learned]),
+        Labelled(images.pixels[training], images.labels[training]),
         Labelled(images.pixels[aside], images.labels[aside]),
     )
 
 
-class Pupil:
+class Classifier:
     """A classifier in training.
 
     Args:
-        lesson: what it learns from.
-        num_classes: how many it is to tell apart.
-        schooling: how.
+        training_set: what it learns from.
+        num_classes: how many there are.
+        settings: how it is trained.
         machine: where.
     """
 
-    def __init__(self, lesson: Labelled, num_classes: int, schooling: Schooling, machine: Machine) -> None:
-        self.schooling = schooling
+    def __init__(
+        self, training_set: Labelled, num_classes: int, settings: Hyperparameters, machine: Machine
+    ) -> None:
+        self.settings = settings
         self.machine = machine
-        self._pixels = torch.from_numpy(lesson.pixels).to(machine.device)
-        self._labels = torch.from_numpy(lesson.labels).to(machine.device)
-        torch.manual_seed(schooling.seed)
-        net = JudgeNet(lesson.pixels.shape[1], num_classes, schooling.width)
+        self._pixels = torch.from_numpy(training_set.pixels).to(machine.device)
+        self._labels = torch.from_numpy(training_set.labels).to(machine.device)
+        torch.manual_seed(settings.seed)
+        net = JudgeNet(training_set.pixels.shape[1], num_classes, settings.width)
         self.net = net.to(machine.device, memory_format=machine.memory_format)  # type: ignore[call-overload]
         # Batch norm and biases want no decay: their size is no measure of how complicated the net is.
         groups: list[dict[str, Any]] = [
@@ -100,8 +103,8 @@ class Pupil:
         ]
         self._optimiser = torch.optim.SGD(
             groups,
-            weight_decay=schooling.decay,
-            lr=schooling.rate,
+            weight_decay=settings.decay,
+            lr=settings.rate,
             momentum=0.9,
             nesterov=True,
         )
@@ -109,63 +112,64 @@ class Pupil:
 
     @property
     def finished(self) -> bool:
-        """Tell whether all epochs are done."""
-        return self.epoch >= self.schooling.epochs
+        """All epochs are done."""
+        return self.epoch >= self.settings.epochs
 
-    def learn(self, tell: Callable[[int], object]) -> float:
-        """Go through the images once; `tell` hears how many more are done. Give the mean loss."""
+    def train_epoch(self, progress: Callable[[int], object] = lambda more: None) -> float:
+        """Go through the training set once; `progress` hears of more images. Give the mean loss."""
         self.net.train()
-        rng = torch.Generator().manual_seed(self.schooling.seed * 1_000_003 + self.epoch)
+        rng = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + self.epoch)
         order = torch.randperm(len(self._labels), generator=rng)
-        batches = len(order) // self.schooling.batch
+        batches = len(order) // self.settings.batch
         total = torch.zeros((), device=self.machine.device)
         for number in range(batches):
-            self._set_rate((self.epoch + number / batches) / self.schooling.epochs)
-            chosen = order[number * self.schooling.batch :][: self.schooling.batch].to(self.machine.device)
-            total += self._step(self._changed(self._pixels[chosen], rng), self._labels[chosen])
-            tell(self.schooling.batch)
+            self._set_rate((self.epoch + number / batches) / self.settings.epochs)
+            chosen = order[number * self.settings.batch :][: self.settings.batch].to(self.machine.device)
+            total += self._step(self._augmented(self._pixels[chosen], rng), self._labels[chosen])
+            progress(self.settings.batch)
         self.epoch += 1
         return total.item() / batches
 
     def _set_rate(self, progress: float) -> None:
         share = progress / _WARM_UP if progress < _WARM_UP else (1 - progress) / (1 - _WARM_UP)
         for group in self._optimiser.param_groups:
-            group["lr"] = self.schooling.rate * share
+            group["lr"] = self.settings.rate * share
 
     def _step(self, pixels: Tensor, labels: Tensor) -> Tensor:
         with self.machine.autocast():
-            answers = self.net(pixels)
-        loss = F.cross_entropy(answers.float(), labels, label_smoothing=self.schooling.smoothing)
+            logits = self.net(pixels)
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.settings.smoothing)
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
         return loss.detach()
 
-    def _changed(self, pixels: Tensor, rng: torch.Generator) -> Tensor:
+    def _augmented(self, pixels: Tensor, rng: torch.Generator) -> Tensor:
         """Shift and cut every image, and mirror half of them where that is allowed.
 
         Source: DeVries and Taylor 2017 (the cut).
         """
         count, _, size, _ = pixels.shape
-        reach = self.schooling.shift
+        reach = self.settings.shift
         padded = F.pad(pixels.float(), [reach] * 4, mode="reflect").to(torch.uint8) if reach else pixels
         along = torch.arange(size)
         moves = torch.randint(0, 2 * reach + 1, (2, count, 1), generator=rng)
         rows, columns = moves[0] + along, moves[1] + along
-        if self.schooling.mirror:
+        if self.settings.mirror:
             turned = torch.rand(count, 1, generator=rng) < 0.5
             columns = torch.where(turned, columns.flip(1), columns)
         where = torch.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]
         number, row, column = (index.to(pixels.device) for index in where)
-        changed = padded.permute(0, 2, 3, 1)[number, row, column].permute(0, 3, 1, 2)
-        if self.schooling.cut:
+        augmented = padded.permute(0, 2, 3, 1)[number, row, column].permute(0, 3, 1, 2)
+        if self.settings.cut:
             middle = torch.randint(0, size, (2, count, 1), generator=rng)
-            down, across = ((along - middle).abs() * 2 + 1 <= self.schooling.cut).to(pixels.device)
-            changed = changed.masked_fill((down[:, :, None] & across[:, None])[:, None], _GREY)
-        return changed
+            down, across = ((along - middle).abs() * 2 + 1 <= self.settings.cut).to(pixels.device)
+            augmented = augmented.masked_fill((down[:, :, None] & across[:, None])[:, None], _GREY)
+        return augmented
 
+    @exact()
     @torch.inference_mode()
-    def name(self, pixels: npt.NDArray[np.uint8]) -> Tensor:
+    def predict(self, pixels: npt.NDArray[np.uint8]) -> Tensor:
         """Give the class (N,) that it takes each image for."""
         self.net.eval()
         parts = torch.split(torch.from_numpy(pixels), _AT_ONCE)
@@ -173,7 +177,7 @@ class Pupil:
 
     def accuracy(self, test: Labelled) -> float:
         """Give the share of images that it names rightly."""
-        return (self.name(test.pixels) == torch.from_numpy(test.labels)).double().mean().item()
+        return (self.predict(test.pixels) == torch.from_numpy(test.labels)).double().mean().item()
 
     def save(self, path: Path) -> None:
         """Write all that the next epoch depends on."""
@@ -204,7 +208,7 @@ class Pupil:
         return True
 
 
-def usual_batch(count: int) -> int:
+def default_batch(count: int) -> int:
     """Give a batch that leaves small data, too, some steps an epoch."""
     return min(max(_LEAST_BATCH, count // 40), _BATCH)
 
@@ -214,15 +218,16 @@ def may_be_mirrored(images: Images) -> bool:
     return images.classes in _MIRRORED
 
 
-def schooling_for(images: Images, epochs: int | None, mirror: bool | None, seed: int) -> Schooling:
-    """Give the usual schooling of a data set: about a million looks, mirrored only where that is known.
+def default_hyperparameters(
+    images: Images, epochs: int | None, mirror: bool | None, seed: int
+) -> Hyperparameters:
+    """Give those of a judge: about a million images in all, mirrored only where that is known to be right.
 
     Shifts reach an eighth of an image, and cuts a quarter, a pixel less where that is even.
     """
-    usual = min(max(4, round(_LOOKS / len(images))), _MOST_EPOCHS)
-    return Schooling(
-        epochs=epochs or usual,
-        batch=usual_batch(len(images)),
+    return Hyperparameters(
+        epochs=epochs or min(max(4, round(_IMAGES / len(images))), _MOST_EPOCHS),
+        batch=default_batch(len(images)),
         mirror=may_be_mirrored(images) if mirror is None else mirror,
         shift=images.size // 8,
         cut=images.size // 4,

@@ -1,0 +1,57 @@
+"""A judge from Python: it reports, stops and goes on."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import gander
+from gander.data.images import open_images
+from gander.scores.judge import find_judge
+from tests.judged import dark_and_light
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANDER_CACHE", str(tmp_path / "cache"))
+    return dark_and_light(tmp_path)
+
+
+def test_a_judge_is_trained_kept_and_found_again(data, capsys):
+    epochs, done = [], []
+    trained = gander.judge(
+        data,
+        epochs=2,
+        device="cpu",
+        command="mine",
+        progress=lambda more, total: done.append((more, total)),
+        report=epochs.append,
+    )
+    assert capsys.readouterr().out == ""
+    assert [(epoch.number, epoch.epochs) for epoch in epochs] == [(1, 2), (2, 2)]
+    assert epochs[-1].accuracy == pytest.approx(trained.record.accuracy, abs=1e-5)
+    assert {total for _, total in done} == {2 * 360}
+    assert 0.9 * 720 < sum(more for more, _ in done) <= 720
+    images = open_images(str(data))
+    assert find_judge(images).digest == trained.digest
+    assert (trained.record.command, trained.record.epochs) == ("mine", 2)
+    assert repr(trained).startswith(f"judge of {data}, right on ")
+    assert trained.path.parent.name == "judges"
+
+
+def test_an_interrupted_judge_goes_on_to_the_same_bits(data):
+    class StopError(Exception):
+        pass
+
+    def stop(epoch):
+        raise StopError
+
+    with pytest.raises(StopError):
+        gander.judge(data, epochs=2, device="cpu", report=stop)
+    epochs = []
+    resumed = gander.judge(data, epochs=2, device="cpu", report=epochs.append)
+    assert [(epoch.number, epoch.loss is None) for epoch in epochs] == [(1, True), (2, False)]
+    pixels = open_images(str(data)).pixels
+    outputs = resumed.extract(pixels)
+    whole = gander.judge(data, epochs=2, device="cpu")
+    assert torch.equal(whole.extract(pixels).features, outputs.features)
