@@ -122,7 +122,7 @@ def test_a_score_is_drawn_beside_its_floor_and_says_which_way_is_better(tmp_path
 def test_no_drawing_stays_in_memory(tmp_path):
     draw_curves(history_of(loss_d=lambda at: 1.0), tmp_path / "curves.png", "a run")
     gc.collect()
-    assert not any(isinstance(thing, Figure) for thing in gc.get_objects())
+    assert not any(type(thing) is Figure for thing in gc.get_objects())
 
 
 def test_the_terminal_shows_a_rising_line_and_its_last_value():
