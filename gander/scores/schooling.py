@@ -133,6 +133,7 @@ class Pupil:
             group["lr"] = self.schooling.rate * share
 
     def _step(self, pixels: Tensor, labels: Tensor) -> Tensor:
+        self.machine.begin_step()
         with self.machine.autocast():
             answers = self.net(pixels)
         loss = F.cross_entropy(answers.float(), labels, label_smoothing=self.schooling.smoothing)
