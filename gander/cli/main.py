@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -291,6 +292,8 @@ def bench(
 def main() -> None:
     """Run one verb and end the process with its exit code."""
     signal.signal(signal.SIGTERM, _terminate)
+    logging.getLogger("gander").addHandler(_Notes())
+    logging.getLogger("gander").setLevel(logging.INFO)
     try:
         code = app(standalone_mode=False)  # a verb gives None, typer 130 for Ctrl-C
         if code == 130:
@@ -312,6 +315,14 @@ def main() -> None:
         traceback.print_exc()
         _tell("this is a bug in gander, not a mistake of yours; please report it with the lines above")
         sys.exit(70)
+
+
+class _Notes(logging.Handler):
+    """Says what changes while a verb works."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # sys.stderr of this moment: a live line on a terminal takes it over, to print above itself
+        print(record.getMessage(), file=sys.stderr, flush=True)
 
 
 def _terminate(number: int, _: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -12,17 +13,30 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from gander.chance import rank, world_size
+from gander.errors import UsageError
+
+_PATIENCE = timedelta(hours=6)  # while the first process decodes a large data set, or scores, all others wait
 
 
 @contextmanager
 def process_group(use_cuda: bool) -> Iterator[None]:
-    """Join the processes that torchrun started, if it did, and part from them at the end."""
+    """Join the processes that torchrun started, if it did, and part from them at the end.
+
+    Raises: UsageError where there are more processes than CUDA devices.
+    """
     if "RANK" not in os.environ or dist.is_initialized():
         yield
         return
     if use_cuda:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    dist.init_process_group("nccl" if use_cuda else "gloo")
+        place, devices = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+        if place >= devices:
+            raise UsageError(
+                f"LOCAL_RANK = {place}: each process takes a CUDA device, and there "
+                + (f"are {devices}" if devices > 1 else "is one"),
+                hint=f"torchrun --nproc-per-node {devices}, or engine.device=cpu",
+            )
+        torch.cuda.set_device(place)
+    dist.init_process_group("nccl" if use_cuda else "gloo", timeout=_PATIENCE)
     try:
         yield
     finally:

@@ -6,8 +6,8 @@ import ctypes
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from gander.chance import rank, world_size
+from gander.engine import neighbours
 from gander.errors import UsageError
 from gander.recipe.schema import Engine
 
@@ -33,6 +34,14 @@ class Machine:
     threads: int = 1
     memory: str = "channels_last"
     compiled: str = "off"
+    gives_way: bool = False
+    """Whether threads are given up while other processes keep the cores busy."""
+
+    @property
+    def said(self) -> str:
+        """Give the line that a run says of it."""
+        untried = ": gander has not been run on such a device yet" if self.device.type == "mps" else ""
+        return f"engine  {self}{untried}"
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -42,6 +51,7 @@ class Machine:
     def use(self) -> None:
         """Set what is a setting of the whole process."""
         torch.set_num_threads(self.threads)
+        neighbours.watch(self.threads if self.gives_way else None)
         if self.device.type == "cuda":
             exact = self.precision == "float32"
             torch.set_float32_matmul_precision("highest" if exact else "high")
@@ -70,7 +80,8 @@ class Machine:
         return compiled
 
     def begin_step(self) -> None:
-        """Let CUDA graphs know that the outputs of the step before are no longer needed."""
+        """Heed the neighbours; let CUDA graphs know that the outputs of the step before are not needed."""
+        neighbours.heed()
         if self.compiled == "graphs":
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
 
@@ -96,16 +107,19 @@ class Machine:
 
 
 def choose_machine(engine: Engine, before: Mapping[str, Any] | None = None) -> Machine:
-    """Take what the recipe says, or what the run had `before`, or what is the fastest on most machines.
+    """Take what the recipe says, or what the run had `before`, or what the device is fastest with.
+
+    Nothing is measured, so that equal machines choose equally at any moment. What was chosen for a device of
+    another kind is not taken up.
 
     Raises: UsageError where the recipe asks for what this machine does not have.
     """
     there = _devices()
-    name = next(iter(there)) if engine.device == "auto" else engine.device
+    name = there[0] if engine.device == "auto" else engine.device
     if name not in there:
         raise UsageError(
             f'engine.device = "{name}": there is none; there are: {", ".join(there)}',
-            hint=f"engine.device={next(iter(there))}",
+            hint=f"engine.device={there[0]}",
         )
     if engine.precision == "tf32" and name != "cuda":
         raise UsageError(
@@ -115,36 +129,50 @@ def choose_machine(engine: Engine, before: Mapping[str, Any] | None = None) -> M
     if name == "cpu":
         keep_freed_memory()
     usual = {
-        "precision": "bf16" if name == "cuda" and torch.cuda.is_bf16_supported() else "float32",
+        "precision": "bf16" if multiplies_bf16(name) else "float32",
         "threads": share_of_cores(),
         "memory": "channels_last",
         "compiled": "off",
     }
-    given = {choice: getattr(engine, choice) for choice in CHOICES if not is_open(engine, choice)}
-    chosen = usual | {choice: value for choice, value in (before or {}).items() if choice in CHOICES} | given
+    given = {
+        choice: getattr(engine, choice) for choice in CHOICES if getattr(engine, choice) not in ("auto", 0)
+    }
+    alike = before is not None and str(before["device"]).partition(":")[0] == name
+    kept = {choice: before[choice] for choice in CHOICES if choice in before} if before and alike else {}
     index = torch.cuda.current_device() if name == "cuda" else None
     device = torch.device(name) if index is None else torch.device(name, index)
-    machine = Machine(device, **chosen)
+    peers = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    machine = Machine(
+        device, **usual | kept | given, gives_way=name == "cpu" and not engine.threads and peers == 1
+    )
     machine.use()
     return machine
 
 
-def alternatives(engine: Engine, machine: Machine) -> dict[str, tuple[Any, ...]]:
-    """Give, for each choice that the recipe leaves open, what else this machine could be fast with."""
-    others: dict[str, tuple[Any, ...]] = {"memory": ("contiguous",)}
-    if machine.device.type == "cpu":
-        if torch.ops.mkldnn._is_mkldnn_bf16_supported():
-            others["precision"] = ("bf16",)
-        if machine.threads > 1:  # beside busy neighbours, or on sibling threads of one core
-            others["threads"] = (machine.threads // 2,)
-    elif machine.device.type == "cuda" and machine.precision == "bf16":
-        others["precision"] = ("tf32",)
-    return {choice: values for choice, values in others.items() if is_open(engine, choice)}
+def multiplies_bf16(device: str) -> bool:
+    """Tell whether a device has instructions that multiply bf16; emulation is slower than float32."""
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device == "cpu" and not {"avx512_bf16", "amx_bf16"}.isdisjoint(_cpu("flags").split())
 
 
-def is_open(engine: Engine, choice: str) -> bool:
-    """Tell whether the recipe leaves a choice to the engine."""
-    return getattr(engine, choice) in ("auto", 0)
+@contextmanager
+def settings_restored() -> Iterator[None]:
+    """Leave the process's threads and precisions as they were, whatever a machine sets inside.
+
+    What `keep_freed_memory` asks of the C library cannot be undone.
+    """
+    threads, matmul = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    cudnn = torch.backends.cudnn
+    flags = {name: getattr(cudnn, name) for name in ("allow_tf32", "benchmark", "deterministic")}
+    try:
+        yield
+    finally:
+        neighbours.watch(None)
+        torch.set_num_threads(threads)
+        torch.set_float32_matmul_precision(matmul)
+        for name, value in flags.items():
+            setattr(cudnn, name, value)
 
 
 def wants_cuda(engine: Engine) -> bool:
@@ -170,20 +198,22 @@ def device_name(device: torch.device) -> str:
     """Name the accelerator or the CPU, as its maker does."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    cpus = Path("/proc/cpuinfo")
-    for line in cpus.read_text().splitlines() if cpus.exists() else ():
-        if line.startswith("model name"):
+    return _cpu("model name") or platform.processor() or platform.machine()
+
+
+def _cpu(field: str) -> str:
+    """Give what Linux says of the first core; nothing elsewhere."""
+    cores = Path("/proc/cpuinfo")
+    for line in cores.read_text().splitlines() if cores.exists() else ():
+        if line.startswith(field):
             return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return ""
 
 
 def _devices() -> list[str]:
-    there = ["cpu"]
-    if torch.backends.mps.is_available():
-        there.insert(0, "mps")
-    if torch.cuda.is_available():
-        there.insert(0, "cuda")
-    return there
+    """Name what is there, the one to be picked first; mps comes last until a Mac has run it."""
+    there = {"cuda": torch.cuda.is_available(), "cpu": True, "mps": torch.backends.mps.is_available()}
+    return [name for name, is_there in there.items() if is_there]
 
 
 def _version(package: str) -> str:

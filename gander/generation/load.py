@@ -16,6 +16,7 @@ from torch import Tensor
 
 from gander.chance import alone
 from gander.data.batches import to_uint8
+from gander.engine.neighbours import heed
 from gander.errors import CheckpointError, GanderError, UsageError, did_you_mean, first_line
 from gander.files import write_whole
 from gander.nets.blocks import Generator, ImageShape
@@ -95,6 +96,7 @@ class Sampler:
         was_training = self.generator.training
         self.generator.eval()
         for start in range(0, len(latents), BLOCK):
+            heed()
             part = slice(start, start + BLOCK)
             classes = None if labels is None else labels[part].to(device)
             images = self.generator(latents[part].to(device), classes).float()

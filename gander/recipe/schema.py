@@ -111,7 +111,7 @@ class Evaluate(Settings):
 
 
 class Engine(Settings):
-    """What it runs on; `auto` picks what is there, and measures what is fastest the first time.
+    """What it runs on; `auto` follows from the device, and never from the moment.
 
     `bf16` is what nets compute with in between; weights, norm statistics, losses and averages stay float32.
     `compiled` is what torch.compile makes: `nets`, or `graphs`, which are CUDA graphs beside.

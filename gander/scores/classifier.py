@@ -136,6 +136,7 @@ class Classifier:
             group["lr"] = self.settings.rate * share
 
     def _step(self, pixels: Tensor, labels: Tensor) -> Tensor:
+        self.machine.begin_step()
         with self.machine.autocast():
             logits = self.net(pixels)
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.settings.smoothing)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gander.data.progress import progress
+from gander.engine.neighbours import heed
 
 
 class Outputs(NamedTuple):
@@ -32,6 +33,7 @@ def extract_in_parts(
     parts = []
     with shown as advance:
         for start in range(0, len(pixels), at_once):
+            heed()
             part = np.array(pixels[start : start + at_once])
             parts.append(extract(torch.from_numpy(part)).float().cpu())
             advance(len(part))

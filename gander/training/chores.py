@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from gander.chance import rank
 from gander.files import append_row
 from gander.schedule import crossed
@@ -53,6 +55,8 @@ class Log(Chore):
         noted |= {name: value.item() for name, value in session.trainer.parts.numbers().items()}
         row |= {name: float(f"{mean:.7g}") for name, mean in noted.items()}
         row["speed/images_per_second"] = round(images / max(trained, 1e-9), 1)
+        if session.machine.gives_way:
+            row["speed/threads"] = torch.get_num_threads()
         if rank() == 0:
             append_row(session.run.log_file, row)
         session.log_rows += 1

@@ -13,7 +13,7 @@ from typing import Any
 from gander.chance import rank, world_size
 from gander.data.images import Images, open_images
 from gander.engine.distributed import agree, any_of_all, first_then_others, process_group
-from gander.engine.machine import CHOICES, Machine, choose_machine, wants_cuda
+from gander.engine.machine import CHOICES, Machine, choose_machine, settings_restored, wants_cuda
 from gander.engine.streams import global_streams_kept
 from gander.errors import DataError, Interrupted, RecipeError, UsageError
 from gander.files import storage_error
@@ -28,6 +28,7 @@ from gander.training.watcher import Watching, watchers
 _AGREE_EVERY = 8  # steps
 
 
+@settings_restored()
 def train(recipe: Recipe, run: str | Path | None = None, watcher: Watching = None, name: str = "run") -> Run:
     """Train from the start into a new run directory.
 
@@ -45,6 +46,7 @@ def train(recipe: Recipe, run: str | Path | None = None, watcher: Watching = Non
             return _go_on(_created(session, env, run, name), session, watcher, notes)
 
 
+@settings_restored()
 def resume(run: Run | str | Path, watcher: Watching = None) -> Run:
     """Go on exactly where a run stopped, from its newest whole checkpoint.
 
@@ -72,6 +74,7 @@ def resume(run: Run | str | Path, watcher: Watching = None) -> Run:
             return _go_on(run, Session(recipe, images, machine), watcher, notes)
 
 
+@settings_restored()
 def branch(
     source: str,
     patch: Mapping[str, Any] | Sequence[str] = (),
@@ -135,7 +138,7 @@ def _new_session(recipe: Recipe, machine: Machine) -> tuple[Session, dict[str, A
             "classes": list(images.classes),
         },
     }
-    return session, env, [f"engine  {machine}"]
+    return session, env, [machine.said]
 
 
 def _created(session: Session, env: Mapping[str, Any], run: str | Path | None, name: str) -> Run:

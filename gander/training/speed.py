@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from gander.data.images import Images
-from gander.engine.machine import Machine, alternatives, choose_machine
+from gander.engine.machine import Machine, choose_machine, multiplies_bf16
 from gander.recipe.schema import Engine, Recipe
 from gander.training.trainer import Trainer
 
@@ -73,9 +73,8 @@ def _once(places: Tensor, weight: Tensor) -> int:
 
 def precisions() -> tuple[str, ...]:
     """Name the precisions that this machine has instructions for."""
-    machine = choose_machine(Engine())
-    bf16 = machine.precision == "bf16" or "bf16" in alternatives(Engine(), machine).get("precision", ())
-    return ("float32", *["tf32"] * (machine.device.type == "cuda"), *["bf16"] * bf16)
+    kind = choose_machine(Engine()).device.type
+    return ("float32", *["tf32"] * (kind == "cuda"), *["bf16"] * multiplies_bf16(kind))
 
 
 def matrix_product(precision: str) -> Callable[[], object]:
