@@ -10,7 +10,7 @@ from typing import Literal
 
 from gander.data.images import Images, is_data, open_images
 from gander.engine.device import engine_on
-from gander.engine.machine import choose_machine, device_name
+from gander.engine.machine import choose_machine, device_name, settings_restored
 from gander.errors import UsageError
 from gander.generation.load import load
 from gander.generation.source import DataSource, RunSource, Source, real_images
@@ -24,6 +24,7 @@ from gander.scores.use import measure_use
 _USUAL = 10_000  # images
 
 
+@settings_restored()
 def evaluate(
     images: str | Path | Run | Images,
     against: str | Path | Images | None = None,

@@ -19,7 +19,7 @@ from gander.data.images import Images
 from gander.engine.device import engine_on
 from gander.engine.distributed import agree, process_group
 from gander.engine.exact import exact
-from gander.engine.machine import Machine, choose_machine, device_name, wants_cuda
+from gander.engine.machine import Machine, choose_machine, device_name, settings_restored, wants_cuda
 from gander.errors import DataError, StorageError, UsageError
 from gander.generation.card import file_digest, run_facts, score_card, write_card
 from gander.generation.draft import Draft, Plan
@@ -101,7 +101,7 @@ def generate(
     )
     engine = engine_on(device, "float32")
     run = run if isinstance(run, Run) else find_run(str(run))
-    with process_group(wants_cuda(engine)):
+    with settings_restored(), process_group(wants_cuda(engine)):
         machine = choose_machine(engine)
         with exact():  # equal bytes
             return _Generation(run, request, machine).make(progress)

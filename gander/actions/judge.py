@@ -15,7 +15,7 @@ import torch
 from gander.data.images import Images, open_images
 from gander.data.store import storage_errors
 from gander.engine.device import engine_on
-from gander.engine.machine import choose_machine
+from gander.engine.machine import choose_machine, settings_restored
 from gander.scores.classifier import Classifier, Labelled, default_hyperparameters, split_data
 from gander.scores.judge import Judge, Record, judge_file, load_judge, save_judge
 
@@ -30,6 +30,7 @@ class Epoch(NamedTuple):
     seconds_left: float
 
 
+@settings_restored()
 def judge(
     data: str | Path | Images,
     size: int | None = None,
