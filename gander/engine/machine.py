@@ -141,10 +141,9 @@ def choose_machine(engine: Engine, before: Mapping[str, Any] | None = None) -> M
     kept = {choice: before[choice] for choice in CHOICES if choice in before} if before and alike else {}
     index = torch.cuda.current_device() if name == "cuda" else None
     device = torch.device(name) if index is None else torch.device(name, index)
-    peers = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    machine = Machine(
-        device, **usual | kept | given, gives_way=name == "cpu" and not engine.threads and peers == 1
-    )
+    alone = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) == 1
+    free = not engine.threads and "OMP_NUM_THREADS" not in os.environ  # nobody has said how many threads
+    machine = Machine(device, **usual | kept | given, gives_way=name == "cpu" and free and alone)
     machine.use()
     return machine
 
@@ -189,7 +188,10 @@ def keep_freed_memory() -> None:
 
 
 def share_of_cores() -> int:
-    """Give how many of the cores that this process may use are its own among its peers."""
+    """Give the threads that OMP_NUM_THREADS asks for, or this process's share of the usable cores."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdecimal() and int(asked):
+        return int(asked)
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, usable // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 

@@ -19,6 +19,12 @@ from tests.tiny import Notes, stopped_run, tiny
 
 
 @pytest.fixture(autouse=True)
+def nobody_asks_for_threads(monkeypatch):
+    """The tests themselves run with OMP_NUM_THREADS=1, which would decide."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+
+@pytest.fixture(autouse=True)
 def as_it_was(monkeypatch, tmp_path):
     monkeypatch.setattr(neighbours, "_STAT", tmp_path / "none")  # whoever else is busy here is not the matter
     with settings_restored():
@@ -168,3 +174,9 @@ def test_bf16_trains_on_a_cpu_and_saves_float32(tmp_path):
     weights = [tensor for name, tensor in saved.items() if name.endswith("weight")]
     assert len(weights) > 5
     assert {weight.dtype for weight in weights} == {torch.float32}
+
+
+def test_omp_num_threads_is_a_wish_that_no_neighbour_changes(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    machine = choose_machine(Engine(device="cpu"))
+    assert (machine.threads, machine.gives_way) == (3, False)

@@ -14,6 +14,12 @@ from tests.tiny import tiny
 WINDOW, CALM = neighbours._WINDOW, neighbours._CALM
 
 
+@pytest.fixture(autouse=True)
+def nobody_asks_for_threads(monkeypatch):
+    """The tests themselves run with OMP_NUM_THREADS=1, which would decide."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+
 class Others:
     """A clock, and how many cores others use from now on."""
 
