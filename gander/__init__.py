@@ -18,13 +18,16 @@ if TYPE_CHECKING:
     from gander.recipe.read import load_recipe
     from gander.recipe.schema import Recipe
     from gander.run import Run
-    from gander.training.loop import resume, train
+    from gander.training.loop import branch, resume, train
+    from gander.training.watcher import Watcher
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Recipe": "gander.recipe.schema",
     "Run": "gander.run",
+    "Watcher": "gander.training.watcher",
+    "branch": "gander.training.loop",
     "evaluate": "gander.actions.evaluate",
     "export": "gander.actions.export",
     "generate": "gander.actions.generate",
@@ -39,7 +42,9 @@ _HOMES = {
 __all__ = [
     "Recipe",
     "Run",
+    "Watcher",
     "__version__",
+    "branch",
     "evaluate",
     "export",
     "generate",

@@ -89,7 +89,9 @@ def _summary(run: Run) -> dict[str, Any]:
             "state": f"damaged: {error.problems[0]}",
         }
     images = max([run.trained_images(), *history.images[-1:]])
-    state = "finished" if images >= env["images_total"] else "training" if in_use(run) else "stopped"
+    state = "training" if in_use(run) else run.state()["state"]
+    if state == "unknown":  # of before runs said so themselves
+        state = "finished" if images >= env["images_total"] else "stopped"
     began = datetime.fromisoformat(env["started"]).astimezone(UTC)
     return {
         "run": str(run.path),

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from gander.errors import GanderError, exit_code
+from gander.errors import GanderError, UsageError, exit_code
 
 app = typer.Typer(
     name="gander",
@@ -46,13 +46,31 @@ def train(
     run: Annotated[
         Path | None, typer.Option("--run", help="The new run's directory.", show_default="runs/RECIPE-N")
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="RUN[@IMAGES]", help="Branch a run at a checkpoint, in place of a RECIPE."
+        ),
+    ] = None,
     json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Train a recipe from the start. Examples: gander train; gander train cifar10-dcgan train.epochs=5."""
-    from gander.cli.training import train_verb
+    """Train a recipe from the start, or branch a run.
 
-    name, patch = ("quickstart", [recipe, *(edits or [])]) if "=" in recipe else (recipe, edits or [])
-    train_verb(name, patch, run, json)
+    Examples: gander train; gander train cifar10-dcgan train.epochs=5; gander train --from @last@50000 seed=1
+    """
+    from gander.cli.training import branch_verb, train_verb
+
+    is_edit = "=" in recipe or recipe.partition(".")[2][:1] in ("+", "-")
+    name, patch = ("quickstart", [recipe, *(edits or [])]) if is_edit else (recipe, edits or [])
+    if source is None:
+        train_verb(name, patch, run, json)
+    elif name == "quickstart":
+        branch_verb(source, patch, run, json)
+    else:
+        raise UsageError(
+            f'"{name}": with --from, the recipe is that of the run; give edits only',
+            hint=f"gander train --from {source} train.images=200000",
+        )
 
 
 @app.command()

@@ -22,6 +22,13 @@ def train_verb(name: str, edits: Sequence[str], directory: Path | None, as_json:
     _follow(lambda progress: train(recipe, directory, progress, name), as_json)
 
 
+def branch_verb(source: str, edits: Sequence[str], directory: Path | None, as_json: bool) -> None:
+    """Branch a run with edits into a new one."""
+    from gander.training.loop import branch
+
+    _follow(lambda progress: branch(source, edits, directory, progress), as_json)
+
+
 def resume_verb(name: str, as_json: bool) -> None:
     """Go on with a run."""
     from gander.training.loop import resume

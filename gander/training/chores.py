@@ -80,7 +80,11 @@ class Scores(Chore):
     def due(self, session: Session, before: int, now: int) -> bool:
         if rank() != 0 or (len(session.stages) > 1 and not session.finished):
             return False
-        return session.scorer.due(before, now, session.finished, session.where()["seconds"])
+        interval = session.scorer.interval
+        due = session.scorer.due(before, now, session.finished, session.where()["seconds"])
+        if session.scorer.interval != interval:
+            session.record("running")  # the interval is known from now on, whatever happens
+        return due
 
     def __call__(self, session: Session) -> None:
         session.trainer.guard.settle()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -22,7 +21,7 @@ from gander.scores.judge import Judge, find_judge
 
 _SEED = 70_607  # of the latents and the real images: the same for all runs, which can be compared
 _PROBE = 100  # images, to learn how fast the judge is
-_FIRST = (
+_LOOKS = 2  # at n images: what the fakes take, and all that is made of their features
     4  # times n images the first time: the reals, those of the floor, the fakes, and as much for the rest
 )
 
@@ -40,12 +39,11 @@ class Scorer:
         self.wanted = recipe.evaluate
         self.images = images
         self.n = min(self.wanted.n, len(images) // 2)
-        self.spent = 0.0  # seconds
         self.scored: list[Mapping[str, Any]] = []  # rows of metrics.jsonl
         self.note = ""
         self._judge: Judge | None = None
         self._reference: Reference | None = None
-        self._cost = math.nan  # seconds that the next one is thought to take
+        self.interval = self.wanted.every if self.wanted.share == 1 else None  # images
         if not self.wanted.every:
             return
         try:
@@ -56,38 +54,42 @@ class Scorer:
             hint = f"; {error.hint}" if error.hint else ""
             self.note = f"no scores during training: {error.problems[0]}{hint}"
 
-    def restore(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Take up what was scored before."""
+    def restore(self, rows: Sequence[Mapping[str, Any]], interval: int | None) -> None:
+        """Take up what was scored before, and at which interval."""
         self.scored = [*rows]
-        self.spent = sum(row["took"] for row in rows)
+        self.interval = interval or self.interval
 
     def due(self, before: int, now: int, finished: bool, seconds: float) -> bool:
-        """Tell whether to score after this step, `seconds` into the run."""
+        """Say whether to score after this step, `seconds` into the run."""
         if self._judge is None or not (finished or crossed(self.wanted.every, before, now)):
             return False
-        return self._fits(self._judge, seconds)
+        if self.interval is None:
+            self.interval = self._chosen(self._judge, seconds / now)
+        return crossed(self.interval, before, now) or (finished and now >= self.interval)
 
-    def _fits(self, judge: Judge, seconds: float) -> bool:
-        if math.isnan(self._cost):
-            began = time.monotonic()
-            judge.extract(self.images.pixels[:_PROBE])
-            self._cost = _FIRST * self.n / _PROBE * (time.monotonic() - began)
-            self.spent += time.monotonic() - began
-        return self.spent + self._cost <= self.wanted.share * seconds
+    def _chosen(self, judge: Judge, seconds_an_image: float) -> int:
+        """Double `every` until scores fit into their share of the time, at the pace of the run so far.
+
+        It is chosen once and recorded: which moments are scored then follows from the images alone, in a run
+        that was interrupted, too.
+        """
+        began = time.monotonic()
+        judge.extract(self.images.pixels[:_PROBE])
+        cost = _LOOKS * self.n / _PROBE * (time.monotonic() - began)
+        interval = self.wanted.every
+        while cost > self.wanted.share * interval * seconds_an_image:
+            interval *= 2
+        return interval
 
     def score(self, sampler: Sampler, where: Mapping[str, Any]) -> dict[str, Any]:
         """Score fixed latents; give the row for metrics.jsonl, which begins with `where`."""
         assert self._judge is not None
         began = time.monotonic()
-        first = self._reference is None
         if self._reference is None:
             self._reference = Reference(self.images, self._judge, self.n, _SEED, whole=False)
         samples = generated_samples("", sampler, self.images, self.n, _SEED)
         evaluation = score_samples(samples, self._reference)
-        took = time.monotonic() - began
-        self.spent += took
-        self._cost = took / 2 if first else took  # real images are looked at once
-        row = {**where, "took": round(took, 3)}
+        row = {**where, "took": round(time.monotonic() - began, 3)}
         for score in evaluation.scores:
             values = score.row(digits=6)
             row[score.name] = values["value"]

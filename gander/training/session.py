@@ -111,7 +111,7 @@ class Session:
         """Write into `state.json` what the run is doing."""
         if rank() == 0:
             how_far = {"images": self.images_done, "images_total": self.images_total}
-            self.run.write_state(state, how_far | dict(more or {}))
+            self.run.write_state(state, how_far | {"scores_every": self.scorer.interval} | dict(more or {}))
 
     def where(self) -> dict[str, Any]:
         """Say how far the run is: images, steps, seconds."""
@@ -174,9 +174,10 @@ class Session:
         self._begin(progress["stage"])
         restore_trainer(self.trainer, tensors, progress["images"], progress["steps"])
         self.log_rows = progress["log_rows"]
-        self.scorer.restore(read_rows(self.run.metrics_file)[: progress["metrics_rows"]])
-        rows = self.run.history().column("seconds")[: self.log_rows]
-        self._seconds_before = rows[-1] if rows else 0.0
+        rows = read_rows(self.run.metrics_file)[: progress["metrics_rows"]]
+        self.scorer.restore(rows, self.run.state().get("scores_every"))
+        seconds = self.run.history().column("seconds")[: self.log_rows]
+        self._seconds_before = seconds[-1] if seconds else 0.0
         return skipped
 
     def branch(self, tensors: Tensors, images: int, steps: int) -> list[str]:

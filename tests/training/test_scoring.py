@@ -35,21 +35,9 @@ def folder(tmp_path_factory):
         yield folder
 
 
-def always_fit(patch):
-    """Let scores fit into their share of the time: which do must not depend on this machine."""
-    patch.setattr(Scorer, "_fits", lambda scorer, judge, seconds: True)
-
-
-@pytest.fixture
-def ample(monkeypatch):
-    always_fit(monkeypatch)
-
-
 @pytest.fixture(scope="module")
 def scored(folder):
-    with pytest.MonkeyPatch.context() as patch:
-        always_fit(patch)
-        return train(tiny(folder, "projection", ALWAYS), folder / "run")
+    return train(tiny(folder, "projection", ALWAYS), folder / "run")
 
 
 def rows_of(run):
@@ -90,7 +78,7 @@ def test_the_best_is_kept_beside_the_newest_checkpoints(scored):
 
 
 @pytest.mark.parametrize("steps", [3, 7, 11])
-def test_a_run_stopped_and_resumed_has_the_same_scores_and_best(steps, ample, scored, folder, tmp_path):
+def test_a_run_stopped_and_resumed_has_the_same_scores_and_best(steps, scored, folder, tmp_path):
     run = stopped_run(tiny(folder, "projection", ALWAYS), tmp_path / "run", steps)
     resume(run)
     assert rows_of(run) == rows_of(scored)
@@ -100,7 +88,7 @@ def test_a_run_stopped_and_resumed_has_the_same_scores_and_best(steps, ample, sc
     assert f"images-{best:012d}" in os.listdir(run.checkpoints)
 
 
-def test_scores_after_the_checkpoint_are_made_again(ample, scored, folder, tmp_path):
+def test_scores_after_the_checkpoint_are_made_again(scored, folder, tmp_path):
     run = stopped_run(tiny(folder, "projection", ALWAYS), tmp_path / "run", 5)
     saved, _ = newest_checkpoint(run)
     with run.metrics_file.open("a") as file:
@@ -110,20 +98,23 @@ def test_scores_after_the_checkpoint_are_made_again(ample, scored, folder, tmp_p
     assert rows_of(run) == rows_of(scored)
 
 
-def test_they_wait_until_they_fit_into_their_share_of_the_time(folder):
+def test_the_interval_is_doubled_until_scores_fit_into_their_share_and_then_stands(folder, monkeypatch):
     recipe = tiny(folder, patch={"evaluate": {"every": 10, "n": 100, "share": 0.05}})
     scorer = Scorer(recipe, open_images(str(folder / "data.npz")), CPU)
-    scorer.spent, scorer._cost = 4.0, 2.0
-    assert not scorer.due(95, 105, finished=False, seconds=119)
-    assert scorer.due(95, 105, finished=False, seconds=121)
-    assert not scorer.due(101, 109, finished=False, seconds=121)
-    assert scorer.due(101, 109, finished=True, seconds=121)
+    clock = iter([0.0, 0.5])  # the probe takes half a second, so a score takes one
+    monkeypatch.setattr("gander.training.scoring.time.monotonic", lambda: next(clock))
+    assert not scorer.due(0, 10, finished=False, seconds=2.5)  # 20 seconds are 80 images
+    assert scorer.interval == 80
+    assert [now for now in range(10, 170, 10) if scorer.due(now - 10, now, False, seconds=1e6)] == [80, 160]
+    assert scorer.due(160, 165, finished=True, seconds=1e6)
+    other = Scorer(recipe, open_images(str(folder / "data.npz")), CPU)
+    other.restore([], 80)
+    assert not other.due(0, 10, finished=False, seconds=1e6)
 
 
-def test_the_first_is_foreseen_to_be_dear(folder):
-    scorer = Scorer(tiny(folder, patch={"evaluate": {"n": 200}}), open_images(str(folder / "data.npz")), CPU)
-    assert not scorer.due(0, 20_000, finished=False, seconds=1e-3)
-    assert scorer.due(0, 20_000, finished=False, seconds=1e3)
+def test_the_interval_survives_a_kill(folder, tmp_path):
+    run = stopped_run(tiny(folder, "projection", ALWAYS), tmp_path / "run", 5)
+    assert run.state()["scores_every"] == 2 * BATCH
 
 
 @pytest.mark.parametrize(
