@@ -19,7 +19,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from gander.scores.schooling import Pupil, lessons, schooling_for
 
 import gander
 from gander.data.images import Images
@@ -28,6 +27,7 @@ from gander.engine.machine import Machine, choose_machine, device_name
 from gander.generation.load import Sampler
 from gander.recipe.read import load_recipe
 from gander.recipe.schema import Engine
+from gander.scores.classifier import Classifier, default_hyperparameters, split_data
 from gander.scores.judge import load_judge
 from gander.training.trainer import Trainer, build_nets, image_shape
 
@@ -52,16 +52,16 @@ def training(name: str, machine: Machine) -> Work:
 def judging(machine: Machine) -> Work:
     """Train a classifier for one epoch of few images."""
     images = random_images(600)
-    lesson, _ = lessons(images)
-    pupil = Pupil(lesson, 10, schooling_for(images, None, None, 0), machine)
-    return len(lesson.labels), lambda: pupil.learn(lambda _: None)
+    learned, _ = split_data(images)
+    classifier = Classifier(learned, 10, default_hyperparameters(images, None, None, 0), machine)
+    return len(learned.labels), classifier.train_epoch
 
 
 def evaluating() -> Work:
     """Read the features of images with a shipped classifier."""
     images = random_images(500)
     extractor = load_judge(Path(gander.__file__).parent / "judges" / "cifar10.safetensors")
-    return len(images), lambda: extractor.look(images.pixels)
+    return len(images), lambda: extractor.extract(images.pixels)
 
 
 def generating() -> Work:

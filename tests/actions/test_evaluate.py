@@ -65,7 +65,7 @@ def test_the_protocol_names_the_device_and_a_training_keeps_its_settings(run):
 
 
 def test_lines_are_heard_where_it_takes_long(run, monkeypatch):
-    monkeypatch.setattr("gander.scores.use._QUICK_IMAGES", 800)
+    monkeypatch.setattr("gander.scores.use._QUICK_IMAGES", 3_200)
     heard = []
     evaluation = gander.evaluate(run, n=100, use="quick", device="cpu", report=heard.append)
     assert heard[0].startswith("learning from generated images: 1 of ")
