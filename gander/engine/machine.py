@@ -190,7 +190,9 @@ def keep_freed_memory() -> None:
 def share_of_cores() -> int:
     """Give the threads that OMP_NUM_THREADS asks for, or this process's share of the usable cores."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdecimal() and int(asked):
+    if (
+        asked.isdecimal() and int(asked) and "LOCAL_WORLD_SIZE" not in os.environ
+    ):  # torchrun sets it by itself
         return int(asked)
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, usable // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))

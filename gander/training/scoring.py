@@ -22,8 +22,6 @@ from gander.scores.judge import Judge, find_judge
 _SEED = 70_607  # of the latents and the real images: the same for all runs, which can be compared
 _PROBE = 100  # images, to learn how fast the judge is
 _LOOKS = 2  # at n images: what the fakes take, and all that is made of their features
-    4  # times n images the first time: the reals, those of the floor, the fakes, and as much for the rest
-)
 
 
 class Scorer:
