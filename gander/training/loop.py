@@ -23,6 +23,7 @@ from gander.recipe.write import recipe_toml
 from gander.run import RESUME, Run, create_run, find_run, writing
 from gander.training.checkpoint import read_checkpoint
 from gander.training.session import Session
+from gander.training.state import adopt
 from gander.training.watcher import Watching, watchers
 
 _AGREE_EVERY = 8  # steps
@@ -101,6 +102,8 @@ def branch(
     if recipe.train.per_class or checkpoint.progress["stage"]:
         raise UsageError(f"{parent.path}: trains one GAN a class, and such a run cannot be branched")
     images, steps = checkpoint.progress["images"], checkpoint.progress["steps"]
+    if recipe.shown_per_step != read_recipe(parent).shown_per_step:  # the run's length is in steps
+        steps = -(-images // recipe.shown_per_step)
     with process_group(wants_cuda(recipe.engine)):
         machine = choose_machine(recipe.engine)
         with global_streams_kept(machine.device):
@@ -111,9 +114,7 @@ def branch(
                     f"{session.images_total:,}",
                     hint=f"train.images={images + max(session.images_total // 2, 1)}",
                 )
-            left_out = session.branch(checkpoint.tensors, images, -(-images // recipe.shown_per_step))
-            if recipe.shown_per_step == read_recipe(parent).shown_per_step:
-                session.trainer.go_on_from(images, steps)
+            left_out = adopt(session.trainer, checkpoint.tensors, images, steps)
             env["branched"] = {"from": str(parent.path.absolute()), "images": images, "not_taken": left_out}
             notes = [f"branched from {parent.path} after {images:,} images", *notes]
             notes += [f"not taken: {line}" for line in left_out]

@@ -24,7 +24,7 @@ from gander.training.checkpoint import newest_checkpoint, save_checkpoint, tidy_
 from gander.training.chores import Chore, Heartbeat, Log, NextStage, Samples, Save, Scores
 from gander.training.scoring import Scorer
 from gander.training.sheets import draw_reals, draw_samples
-from gander.training.state import adopt, restore_trainer, trainer_state
+from gander.training.state import restore_trainer, trainer_state
 from gander.training.trainer import Trainer, image_shape
 from gander.training.watcher import Watcher
 
@@ -179,10 +179,6 @@ class Session:
         seconds = self.run.history().column("seconds")[: self.log_rows]
         self._seconds_before = seconds[-1] if seconds else 0.0
         return skipped
-
-    def branch(self, tensors: Tensors, images: int, steps: int) -> list[str]:
-        """Go on from another run's state; say what of it could not be taken."""
-        return adopt(self.trainer, tensors, images, steps)
 
     def _take_done(self, tensors: Tensors, prefix: str) -> Generator:
         own = {name.removeprefix(prefix): tensors.pop(name) for name in [*tensors] if name.startswith(prefix)}

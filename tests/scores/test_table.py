@@ -21,7 +21,6 @@ from gander.report.evaluation import write_evaluation
 from gander.scores.score import Estimate
 from gander.scores.table import METRICS, Metric
 from gander.training.loop import train
-from gander.training.scoring import Scorer
 from tests.judged import dark_and_light, train_judge
 from tests.tiny import BATCH, tiny
 
@@ -91,8 +90,7 @@ def test_a_new_score_is_evaluated_with_its_floor_and_stands_on_the_page(folder, 
 def test_a_new_score_is_made_and_shown_while_a_run_trains_and_written_into_cards(
     folder, tmp_path, monkeypatch, capsys, fast
 ):
-    monkeypatch.setattr(Scorer, "_fits", lambda scorer, judge, seconds: True)
-    recipe = tiny(folder, "projection", {"evaluate": {"every": 6 * BATCH, "n": 100}})
+    recipe = tiny(folder, "projection", {"evaluate": {"every": 6 * BATCH, "n": 100, "share": 1.0}})
     with TrainingProgress(quiet=False) as shown:
         run = train(recipe, tmp_path / "run", shown)
     rows = [json.loads(line) for line in run.metrics_file.read_text().splitlines()]
