@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,15 +78,15 @@ def _row(line: bytes) -> dict[str, Any] | None:
     return row if isinstance(row, dict) else None
 
 
-class History(Mapping[str, list[float]]):
+class History(dict[str, list[float]]):
     """A log as columns of equal length: `images`, the clock, then what holds a number in any row.
 
-    A missing number is nan. `pandas.DataFrame(history)` takes it as it is.
+    A missing number is nan. `pandas.DataFrame(history)` takes it as it is, which it does of no other mapping.
     """
 
     def __init__(self, rows: Iterable[Mapping[str, Any]] = ()) -> None:
         self.images: list[int] = []
-        self._columns: dict[str, list[float]] = {}
+        super().__init__(images=self.images)  # type: ignore[arg-type]
         for row in rows:
             self.append(row)
 
@@ -96,38 +96,29 @@ class History(Mapping[str, list[float]]):
             return
         for name, value in row.items():
             if name != "images" and _is_number(value):
-                self._columns.setdefault(name, [math.nan] * len(self.images)).append(float(value))
+                self.setdefault(name, [math.nan] * len(self.images)).append(float(value))
         self.images.append(int(row["images"]))
-        for column in self._columns.values():
+        for column in self.values():
             if len(column) < len(self.images):
                 column.append(math.nan)
 
-    def __getitem__(self, name: str) -> list[float]:
-        return list(self.images) if name == "images" else list(self._columns[name])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(["images", *self._columns])
-
-    def __len__(self) -> int:
-        return 1 + len(self._columns)
-
     def __repr__(self) -> str:
         span = f" to {self.images[-1]:,} images" if self.images else ""
-        last = ", ".join(f"{name} {self.last(name):.3g}" for name in self._columns)
+        last = ", ".join(f"{name} {self.last(name):.3g}" for name in self.names)
         return f"History of {len(self.images):,} rows{span}" + (f"; last {last}" if last else "")
 
     @property
     def names(self) -> list[str]:
         """The columns beside the clock, in the order of first sight."""
-        return list(self._columns)
+        return [name for name in self if name != "images"]
 
     def column(self, name: str) -> list[float]:
         """Give a column; all nan where no row has a number under this name."""
-        return self[name] if name in self else [math.nan] * len(self.images)
+        return self.get(name, [math.nan] * len(self.images))
 
     def last(self, name: str) -> float:
         """Give the newest finite number of a column; nan where there is none."""
-        values = reversed(self._columns.get(name, []))
+        values = reversed(self.get(name, []))
         return next((value for value in values if math.isfinite(value)), math.nan)
 
 

@@ -142,6 +142,11 @@ class Run:
         """List the contact sheets, oldest first."""
         return sorted((self.path / "samples").glob("images-*.png"))
 
+    def _repr_png_(self) -> bytes | None:
+        """Give the newest contact sheet, which is how a notebook shows a run."""
+        sheets = self.sheets()
+        return sheets[-1].read_bytes() if sheets else None
+
     def env(self) -> dict[str, Any]:
         """Read what the run was started with; StorageError where that is damaged."""
         try:

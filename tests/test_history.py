@@ -68,6 +68,7 @@ def test_the_best_score_is_of_those_made_as_the_last_one_was():
 
 def test_a_history_is_a_mapping_of_columns_of_equal_length():
     history = History([{"images": 64, "loss/d": 1.5}, {"images": 128, "loss/g": 2, "note": "x"}])
+    assert isinstance(history, dict)  # pandas takes the names of any other mapping as rows
     columns = dict(history)
     assert list(columns) == ["images", "loss/d", "loss/g"]
     assert {len(column) for column in columns.values()} == {2}

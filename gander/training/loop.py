@@ -17,7 +17,7 @@ from gander.engine.machine import CHOICES, Machine, choose_machine, settings_res
 from gander.engine.streams import global_streams_kept
 from gander.errors import DataError, Interrupted, RecipeError, UsageError
 from gander.files import storage_error
-from gander.recipe.read import read_recipe
+from gander.recipe.read import load_recipe, read_recipe
 from gander.recipe.schema import Recipe
 from gander.recipe.write import recipe_toml
 from gander.run import RESUME, Run, create_run, find_run, writing
@@ -30,21 +30,32 @@ _AGREE_EVERY = 8  # steps
 
 
 @settings_restored()
-def train(recipe: Recipe, run: str | Path | None = None, watcher: Watching = None, name: str = "run") -> Run:
+def train(
+    recipe: Recipe | str | Path,
+    run: str | Path | None = None,
+    watcher: Watching = None,
+    name: str = "",
+    patch: Mapping[str, Any] | Sequence[str] = (),
+) -> Run:
     """Train from the start into a new run directory.
 
     Args:
-        recipe: what to train.
+        recipe: what to train: a recipe, the name of a shipped one, or the path of a .toml file.
         run: the new directory; None picks the next free `runs/NAME-N`.
         watcher: who hears of the progress: a Watcher, a function of the log's rows, or several.
-        name: what the run is called after.
-    Raises: Interrupted (state saved) on SIGINT and SIGTERM; any GanderError.
+        name: what the run is called after, where that is not the recipe's own name.
+        patch: edits of the recipe: `["train.images=2000"]`.
+    Raises: Interrupted (state saved) on SIGINT, SIGTERM or a watcher's word; any GanderError.
     """
+    if isinstance(recipe, Recipe):
+        recipe = recipe.patched(patch) if patch else recipe
+    else:
+        recipe, name = load_recipe(str(recipe), patch), name or str(recipe)
     with process_group(wants_cuda(recipe.engine)):
         machine = choose_machine(recipe.engine)
         with global_streams_kept(machine.device):
             session, env, notes = _new_session(recipe, machine)
-            return _go_on(_created(session, env, run, name), session, watcher, notes)
+            return _go_on(_created(session, env, run, name or "run"), session, watcher, notes)
 
 
 @settings_restored()
@@ -77,7 +88,7 @@ def resume(run: Run | str | Path, watcher: Watching = None) -> Run:
 
 @settings_restored()
 def branch(
-    source: str,
+    source: Run | str | Path,
     patch: Mapping[str, Any] | Sequence[str] = (),
     run: str | Path | None = None,
     watcher: Watching = None,
@@ -88,12 +99,13 @@ def branch(
     said, and recorded in `env.json`. Without edits, the branch goes on in the same bytes as its source would.
 
     Args:
-        source: RUN, for its newest checkpoint, or RUN@IMAGES.
+        source: a run, its path or name, for its newest checkpoint; or RUN@IMAGES.
         patch: edits of the run's recipe; `data=...` fine-tunes on other data.
         run: the new directory; None picks the next free one.
         watcher: as for `train`.
     Raises: UsageError where there is no such checkpoint or nothing is left to train; else as `train`.
     """
+    source = str(source.path if isinstance(source, Run) else source)
     name, _, at = source.rpartition("@")
     parent = find_run(name if name and at.isdecimal() else source)
     images_at = int(at) if name and at.isdecimal() else None
