@@ -56,7 +56,7 @@ class Machine:
             exact = self.precision == "float32"
             torch.set_float32_matmul_precision("highest" if exact else "high")
             torch.backends.cudnn.allow_tf32 = not exact
-            torch.backends.cudnn.benchmark = True  # shapes never change, so the search is paid once
+            torch.backends.cudnn.benchmark = True  # shapes never change, so one search is enough
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Run the nets' forward passes in the chosen precision; weights and norm statistics stay float32."""

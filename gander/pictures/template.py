@@ -8,14 +8,14 @@ from typing import Any
 import jinja2
 
 
-def render(package: str, name: str, told: Mapping[str, Any]) -> str:
-    """Fill in a package's template; what goes into `.html` is escaped, and what is not told is an error."""
-    return _world(jinja2.PackageLoader(package, "")).get_template(name).render(told)
+def render(package: str, name: str, values: Mapping[str, Any]) -> str:
+    """Fill in a package's template; `.html` is escaped, and a missing value is an error."""
+    return _world(jinja2.PackageLoader(package, "")).get_template(name).render(values)
 
 
-def render_text(template: str, told: Mapping[str, Any]) -> str:
-    """Fill in a template that is no page; what is not told is an error."""
-    return _world(None).from_string(template).render(told)
+def render_text(template: str, values: Mapping[str, Any]) -> str:
+    """Fill in a template that is no page; a missing value is an error."""
+    return _world(None).from_string(template).render(values)
 
 
 def _world(loader: jinja2.BaseLoader | None) -> jinja2.Environment:

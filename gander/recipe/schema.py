@@ -48,8 +48,8 @@ def _one_or_more(value: Any) -> Any:
 
 
 def _one_as_itself(values: tuple[Settings, ...]) -> Any:
-    told = [value.model_dump(mode="json", by_alias=True) for value in values]
-    return told[0] if len(told) == 1 else told
+    trees = [value.model_dump(mode="json", by_alias=True) for value in values]
+    return trees[0] if len(trees) == 1 else trees
 
 
 class Data(Settings):
@@ -102,7 +102,7 @@ class Samples(Settings):
 class Evaluate(Settings):
     """The scores during training, where the data have a judge; the best checkpoint by `fd-judge` is kept.
 
-    They wait for the next time where they would take more than `share` of the time that has passed.
+    `every` is doubled, once and for the whole run, until they fit into `share` of the time at its first pace.
     """
 
     every: Images = 10_000
@@ -188,13 +188,13 @@ class Recipe(Settings):
                 'discriminator.labels = "head": nothing trains the head; '
                 'add { kind = "auxiliary_classifier" } to penalties'
             )
-        told, asks = self.generator.labels, self.discriminator.labels
-        if told != "ignored" and asks == "ignored":
+        given, asks = self.generator.labels, self.discriminator.labels
+        if given != "ignored" and asks == "ignored":
             problems.append(
-                f'generator.labels = "{told}": the discriminator sees no labels, so nothing teaches '
+                f'generator.labels = "{given}": the discriminator sees no labels, so nothing teaches '
                 f"the generator what they mean; set discriminator.labels={_last_way(self.discriminator)}"
             )
-        if told == "ignored" and asks != "ignored":
+        if given == "ignored" and asks != "ignored":
             problems.append(
                 f'discriminator.labels = "{asks}": the discriminator asks for classes that the '
                 f"generator is not given; set generator.labels={_last_way(self.generator)}"

@@ -21,7 +21,7 @@ from gander.scores.judge import Judge, find_judge
 
 _SEED = 70_607  # of the latents and the real images: the same for all runs, which can be compared
 _PROBE = 100  # images, to learn how fast the judge is
-_LOOKS = 2  # at n images: what the fakes take, and all that is made of their features
+_PASSES = 2  # at n images: what the fakes take, and all that is made of their features
 
 
 class Scorer:
@@ -73,7 +73,7 @@ class Scorer:
         """
         began = time.monotonic()
         judge.extract(self.images.pixels[:_PROBE])
-        cost = _LOOKS * self.n / _PROBE * (time.monotonic() - began)
+        cost = _PASSES * self.n / _PROBE * (time.monotonic() - began)
         interval = self.wanted.every
         while cost > self.wanted.share * interval * seconds_an_image:
             interval *= 2

@@ -101,17 +101,19 @@ class Session:
             self.tell("stepped", now)
             yield
 
-    def tell(self, event: str, *told: Any) -> None:
+    def tell(self, event: str, *given: Any) -> None:
         """Tell every watcher; any of them may ask for an end."""
         for watcher in self.watchers:
-            if getattr(watcher, event)(*told) is True:
+            if getattr(watcher, event)(*given) is True:
                 self.asked_to_stop = True
 
     def record(self, state: str, more: Mapping[str, Any] | None = None) -> None:
         """Write into `state.json` what the run is doing."""
         if rank() == 0:
-            how_far = {"images": self.images_done, "images_total": self.images_total}
-            self.run.write_state(state, how_far | {"scores_every": self.scorer.interval} | dict(more or {}))
+            # A run that is taken up is recorded before its state is read, and must not lose its interval.
+            every = self.scorer.interval or self.run.state().get("scores_every")
+            how_far = {"images": self.images_done, "images_total": self.images_total, "scores_every": every}
+            self.run.write_state(state, how_far | dict(more or {}))
 
     def where(self) -> dict[str, Any]:
         """Say how far the run is: images, steps, seconds."""
@@ -126,8 +128,7 @@ class Session:
         self.trainer.guard.settle()
         tensors = trainer_state(self.trainer)
         for stage, net in enumerate(self._done):
-            weights = net.state_dict().items()
-            tensors |= {f"done.{stage}.{name}": tensor.contiguous() for name, tensor in weights}
+            tensors |= {f"done.{stage}.{name}": part.contiguous() for name, part in net.state_dict().items()}
         progress = {
             "stage": self.stage,
             "images": self.trainer.clock.images,
@@ -165,6 +166,8 @@ class Session:
 
     def restore(self) -> list[str]:
         """Take up the newest whole checkpoint, if there is one; say which damaged ones were passed over."""
+        interval = self.run.state().get("scores_every")
+        self.scorer.restore([], interval)  # it stands from the start, before the first checkpoint
         checkpoint, skipped = newest_checkpoint(self.run)
         if checkpoint is None:
             return skipped
@@ -174,8 +177,7 @@ class Session:
         self._begin(progress["stage"])
         restore_trainer(self.trainer, tensors, progress["images"], progress["steps"])
         self.log_rows = progress["log_rows"]
-        rows = read_rows(self.run.metrics_file)[: progress["metrics_rows"]]
-        self.scorer.restore(rows, self.run.state().get("scores_every"))
+        self.scorer.restore(read_rows(self.run.metrics_file)[: progress["metrics_rows"]], interval)
         seconds = self.run.history().column("seconds")[: self.log_rows]
         self._seconds_before = seconds[-1] if seconds else 0.0
         return skipped
@@ -203,10 +205,8 @@ class Session:
 
     def sampler(self) -> Sampler:
         """Give what draws images from the averaged generator."""
-        recipe = self.recipe
-        return Sampler(
-            self.whole_generator(), recipe.latents, self.images.classes, recipe.averages[0].weights
-        )
+        weights = self.recipe.averages[0].weights
+        return Sampler(self.whole_generator(), self.recipe.latents, self.images.classes, weights)
 
     def draw_samples(self) -> None:
         """Draw the sheet of the fixed latents."""

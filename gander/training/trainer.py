@@ -141,7 +141,7 @@ class Trainer:
     ) -> Scene:
         """Let D look at the images of these kinds; slopes reach them as they were before the views."""
         scene = Scene(
-            side, self.clock, lambda x, y: self._look(x, y, f"{side}/again", self.d.net), self.generator
+            side, self.clock, lambda x, y: self._logits(x, y, f"{side}/again", self.d.net), self.generator
         )
         slopes = any(penalty.slopes for penalty, _ in self.parts.penalties(side, self.clock))
         # A compiled net can be differentiated once.
@@ -155,12 +155,14 @@ class Trainer:
         if "real" in kinds:
             real.requires_grad_(slopes)
             with torch.set_grad_enabled(side == "d"):
-                scene.real = Seen(real, labels, self._look(real, labels, f"{side}/real", net))
+                scene.real = Seen(real, labels, self._logits(real, labels, f"{side}/real", net))
         if "fake" in kinds:
-            scene.fake = Seen(fake, labels, self._look(fake, labels, f"{side}/fake", net))
+            scene.fake = Seen(fake, labels, self._logits(fake, labels, f"{side}/fake", net))
         return scene
 
-    def _look(self, images: Tensor, labels: Tensor | None, where: str, net: Callable[..., Logits]) -> Logits:
+    def _logits(
+        self, images: Tensor, labels: Tensor | None, where: str, net: Callable[..., Logits]
+    ) -> Logits:
         low, high = self.generator.low, self.generator.high
         if self.parts.views and (low, high) != (-1, 1):  # the range that views are made for
             images = (images - low) * (2 / (high - low)) - 1

@@ -1,4 +1,4 @@
-"""Who is told how a run goes."""
+"""Who hears how a run goes."""
 
 from __future__ import annotations
 

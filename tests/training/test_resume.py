@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -164,6 +165,29 @@ def test_other_circumstances_are_told_not_hidden(tmp_path):
     heard = Notes()
     resume(run, heard)
     assert heard.notes == [f"not bit-identical from here on: torch was 2.0, is {env['torch']}"]
+
+
+def test_adaptive_augmentation_goes_on_with_the_probability_it_had(tmp_path):
+    ada = {"views": [{"kind": "ada", "start": 0.5, "target": -1.0, "every": 2, "speed": 1000}]}
+    recipe = tiny(tmp_path, "lecam", ada)
+    whole = train(recipe, tmp_path / "whole")
+    run = stopped_run(recipe, tmp_path / "run", 5)  # between two moves of p
+    resume(run)
+    assert contents(run) == contents(whole)
+    assert whole.history().last("ada/p") > 0.5
+
+
+def test_a_run_of_a_gpu_goes_on_on_a_cpu(tmp_path):
+    plain = {"engine.precision": "auto", "engine.memory": "auto", "engine.compiled": "auto"}
+    recipe = tiny(tmp_path, "lecam", plain)
+    whole = train(recipe, tmp_path / "whole")
+    run = stopped_run(recipe, tmp_path / "run", 5)
+    gpu = {"device": "cuda:0", "precision": "tf32", "compiled": "graphs", "device_name": "a GPU"}
+    run.env_file.write_text(json.dumps(run.env() | gpu))
+    heard = Notes()
+    resume(run, heard)
+    assert "not bit-identical from here on: compiled was graphs, is off" in heard.notes
+    assert contents(run) == contents(whole)  # for nothing random was saved that only a GPU could go on from
 
 
 def test_a_finished_run_resumed_stays_as_it_is(whole):

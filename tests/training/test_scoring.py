@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -112,9 +113,17 @@ def test_the_interval_is_doubled_until_scores_fit_into_their_share_and_then_stan
     assert not other.due(0, 10, finished=False, seconds=1e6)
 
 
-def test_the_interval_survives_a_kill(folder, tmp_path):
-    run = stopped_run(tiny(folder, "projection", ALWAYS), tmp_path / "run", 5)
-    assert run.state()["scores_every"] == 2 * BATCH
+@pytest.mark.parametrize("steps", [3, 5], ids=["before any checkpoint", "after one"])
+def test_the_interval_survives_a_kill(steps, folder, tmp_path, monkeypatch):
+    recipe = tiny(folder, "projection", {"evaluate": {"every": 2 * BATCH, "n": 100, "share": 0.5}})
+    monkeypatch.setattr(Scorer, "_chosen", lambda *_: 4 * BATCH)
+    run = stopped_run(recipe, tmp_path / "run", steps)
+    if steps == 3:  # as after a kill
+        shutil.rmtree(run.checkpoints)
+    monkeypatch.setattr(Scorer, "_chosen", lambda *_: 2 * BATCH)  # another pace, on another day
+    resume(run)
+    assert run.state()["scores_every"] == 4 * BATCH
+    assert [row["images"] for row in rows_of(run)] == [4 * BATCH, 8 * BATCH, 12 * BATCH]
 
 
 @pytest.mark.parametrize(

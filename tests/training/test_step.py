@@ -305,6 +305,40 @@ def test_slopes_reach_the_images_as_they_were_before_the_views():
     assert made.stats.means()["r1/d"] == pytest.approx(3 / 2 * 4 * slope_of(made.d.net), rel=1e-5)
 
 
+class Range(View):
+    """Note the range of the images shown."""
+
+    def __call__(self, images, clock):
+        ranges.append((images.min().item(), images.max().item()))
+        return images
+
+
+ranges = []
+
+
+def test_views_see_minus_one_to_one_whatever_the_generators_range():
+    made = trainer(generator__output={"activation": "sigmoid"})
+    made.parts.views = {"views.range": Range(kind="range")}
+    shown = []
+    made.d.net.register_forward_pre_hook(lambda _, given: shown.append((given[0].min(), given[0].max())))
+    ranges.clear()
+    step(made, made.batches)
+    (low, high), (least, most) = ranges[0], shown[0]  # of real images
+    assert (low, high) == pytest.approx((-1, 1), abs=0.05)
+    assert (least.item(), most.item()) == pytest.approx((0, 1), abs=0.025)
+
+
+def test_a_class_head_that_learns_from_reals_alone_says_nothing_of_fakes():
+    labels = {"discriminator__labels": "head", "generator__labels": "concatenated"}
+    penalties = [{"kind": "auxiliary_classifier", "fakes": False}]
+    noted = []
+    for update, batch in (("joint", 4), ("separate", 8)):  # both show D four real images
+        made = trainer(train__d_update=update, train__batch=batch, penalties=penalties, **labels)
+        step(made)
+        noted.append(made.stats.means()["auxiliary_classifier/d"])
+    assert noted[1] == pytest.approx(noted[0], rel=1e-5)
+
+
 def test_a_lazy_penalty_is_paid_now_and_then_and_times_as_many():
     made = trainer(penalties=[{"kind": "r2", "weight": 1.0, "every": 3}], train__d_lr=0.0)
     paid = []
