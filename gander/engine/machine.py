@@ -188,7 +188,7 @@ def keep_freed_memory() -> None:
 
 
 def share_of_cores() -> int:
-    """Give the threads that OMP_NUM_THREADS asks for, or this process's share of the usable cores."""
+    """Give the threads that OMP_NUM_THREADS asks for; without it, or under torchrun, a share of the cores."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     if (
         asked.isdecimal() and int(asked) and "LOCAL_WORLD_SIZE" not in os.environ

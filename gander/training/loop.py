@@ -174,6 +174,7 @@ def _go_on(run: Run, session: Session, watcher: Watching, notes: list[str], begi
             session.tidy()
             if not run.reals_file.exists():
                 session.draw_reals()
+        session.record("running")
         session.tell("started", run, session.images_done, session.images_total, notes)
         for _ in session.steps():
             if _asked_to_stop(asked, session) and not session.finished:
@@ -192,11 +193,12 @@ def _go_on(run: Run, session: Session, watcher: Watching, notes: list[str], begi
 def _recorded(session: Session) -> Iterator[None]:
     """Keep `state.json`: that the run is at work, and how it ended."""
     try:
-        session.record("running")
         yield
         session.record("finished")
+        session.tell("ended", "finished")
     except Interrupted as stop:
         session.record("stopped", {"signal": stop.signal_number})
+        session.tell("ended", "stopped")
         raise
     except OSError as error:
         refused = storage_error(error, session.run.path, RESUME)
@@ -206,6 +208,7 @@ def _recorded(session: Session) -> Iterator[None]:
     except BaseException as error:
         with suppress(OSError):
             session.record("failed", {"error": f"{type(error).__name__}: {error}"})
+        session.tell("ended", "failed")
         raise
 
 

@@ -104,7 +104,8 @@ class Session:
     def tell(self, event: str, *given: Any) -> None:
         """Tell every watcher; any of them may ask for an end."""
         for watcher in self.watchers:
-            if getattr(watcher, event)(*given) is True:
+            hear = getattr(watcher, event, None)
+            if hear is not None and hear(*given) is True:
                 self.asked_to_stop = True
 
     def record(self, state: str, more: Mapping[str, Any] | None = None) -> None:

@@ -28,6 +28,9 @@ class Watcher:
     def scored(self, row: Row, best: bool) -> None:
         """Hear a row of the scores, and whether none before was better."""
 
+    def ended(self, state: str) -> None:
+        """Hear that the run finished, stopped or failed."""
+
 
 Callback = Callable[[Row], Any]
 """A plain function that hears each row of the log, and may give True to stop the run."""

@@ -70,6 +70,15 @@ def test_two_processes_make_the_run_of_one(flavour, tmp_path):
             assert shared.column(name) == pytest.approx(rows.column(name), rel=TOLERANCE, abs=TOLERANCE)
 
 
+@pytest.mark.slow
+def test_two_processes_train_in_bf16_on_a_cpu(tmp_path):
+    """It crashed in batch norm: sums were bf16, and running statistics float32."""
+    recipe = tiny_file(tmp_path, patch={"engine.precision": "bf16"})
+    processes = start_two("train", recipe, "--run", str(tmp_path / "run"))
+    assert [finish(process) for process in processes] == [0, 0]
+    assert Run(tmp_path / "run").state()["state"] == "finished"
+
+
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
     """A run of two processes, long enough to be stopped on the way, and what each of them printed."""

@@ -18,6 +18,7 @@ from gander.training import trainer as training
 from gander.training.learner import Learner
 from gander.training.loop import branch, resume, train
 from gander.training.loss import d_loss
+from gander.training.watcher import Watcher
 from tests.tiny import BATCH, STEPS, Stop, contents, stopped_run, tiny
 from tests.training.test_step import CPU, moved, trainer, weights
 
@@ -156,6 +157,21 @@ def test_several_may_watch_and_a_function_may_stop_the_run(tmp_path):
 
 
 # How a run ended.
+
+
+class Ends(Watcher):
+    def ended(self, state):
+        self.state = state
+
+
+def test_watchers_hear_the_end(tmp_path, monkeypatch):
+    heard = Ends()
+    train(tiny(tmp_path), tmp_path / "run", heard)
+    assert heard.state == "finished"
+    monkeypatch.setattr(training, "d_loss", lambda *given: d_loss(*given) * torch.nan)
+    with pytest.raises(NumericsError):
+        train(tiny(tmp_path), tmp_path / "failed", heard)
+    assert heard.state == "failed"
 
 
 def test_a_run_says_how_it_ended(tmp_path, monkeypatch):
