@@ -151,7 +151,8 @@ class Session:
             files.append(self.run.best_file)
         for file in files:
             save_generator(file, self.recipe, self.shape, self.images.classes, whole)
-        for number, net in enumerate(self.trainer.averages[1:], start=2):
+        further = self.trainer.averages[1:] if len(self.stages) == 1 else ()
+        for number, net in enumerate(further, start=2):
             file = self.run.average_file(number)
             save_generator(file, self.recipe, self.shape, self.images.classes, net)
 
