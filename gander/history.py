@@ -18,50 +18,23 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
     Raises: StorageError that names the first damaged line before the last.
     """
-    lines = _bytes_after(path, 0).splitlines()
-    if lines and _row(lines[-1]) is None:
-        lines.pop()
-    return _rows(lines, path, 0)
-
-
-def rows_after(path: Path, offset: int) -> tuple[list[dict[str, Any]], int]:
-    """Read the whole lines after so many bytes, and the offset to go on from next time.
-
-    A file that is shorter than that was cut, as a resumed run cuts its log: then there are no rows, and the
-    offset is 0, from which to read anew.
-
-    Raises: StorageError that names the first damaged line.
-    """
-    if path.exists() and path.stat().st_size < offset:
-        return [], 0
-    new = _bytes_after(path, offset)
-    new = new[: new.rfind(b"\n") + 1]
-    return _rows(new.splitlines(), path, offset), offset + len(new)
-
-
-def _bytes_after(path: Path, offset: int) -> bytes:
     try:
-        with path.open("rb") as file:
-            file.seek(offset)
-            return file.read()
+        lines = path.read_bytes().splitlines()
     except FileNotFoundError:
-        return b""
+        return []
     except OSError as error:
         raise StorageError(f"{path}: cannot be read ({error.strerror})") from error
-
-
-def _rows(lines: Sequence[bytes], path: Path, offset: int) -> list[dict[str, Any]]:
-    rows = []
-    for place, line in enumerate(lines, start=1):
-        row = _row(line)
+    rows = [_row(line) for line in lines]
+    if rows and rows[-1] is None:
+        rows.pop()
+    for number, row in enumerate(rows, start=1):
         if row is None:
-            number = place + len(_bytes_after(path, 0)[:offset].splitlines())
             raise StorageError(
-                f"{path}, line {number}: is not a JSON object: {line[:60].decode(errors='replace')!r}",
+                f"{path}, line {number}: is not a JSON object: "
+                f"{lines[number - 1][:60].decode(errors='replace')!r}",
                 hint="open the file in an editor, and mend or delete that line",
             )
-        rows.append(row)
-    return rows
+    return [row for row in rows if row is not None]
 
 
 def best_of(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from gander.errors import StorageError
-from gander.history import History, best_of, read_rows, rows_after
+from gander.history import History, best_of, read_rows
 
 
 def test_a_file_that_is_not_there_yet_has_no_rows(tmp_path):
@@ -89,24 +89,3 @@ def test_rows_appended_one_by_one_give_the_history_of_all():
         "a": "[1.0, nan, 3.0]",
         "b": "[nan, 2.0, nan]",
     }
-
-
-def test_a_log_is_read_on_from_where_it_was_left(tmp_path):
-    path = tmp_path / "log.jsonl"
-    assert rows_after(path, 0) == ([], 0)
-    path.write_text('{"images": 1}\n{"images": 2}\n{"ima')
-    first, offset = rows_after(path, 0)
-    assert [row["images"] for row in first] == [1, 2]
-    assert rows_after(path, offset) == ([], offset), "the torn line waits for its end"
-    with path.open("a") as file:
-        file.write('ges": 3}\n')
-    assert rows_after(path, offset)[0] == [{"images": 3}]
-    path.write_text('{"images": 1}\n')
-    assert rows_after(path, offset) == ([], 0), "a log that was cut is read anew"
-
-
-def test_a_damaged_line_behind_an_offset_is_named_by_its_place_in_the_file(tmp_path):
-    path = tmp_path / "log.jsonl"
-    path.write_text('{"images": 1}\n{"images": 2}\nbroken\n')
-    with pytest.raises(StorageError, match=r"log\.jsonl, line 3: is not a JSON object"):
-        rows_after(path, len('{"images": 1}\n'))

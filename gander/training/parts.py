@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gander.engine.streams import Streams
 from gander.recipe.schema import Recipe
 from gander.schedule import Clock
 from gander.techniques.slots import Kind, Part, Penalty, Scene, Side
@@ -38,6 +39,18 @@ class Parts:
         part = technique.start(device)
         self._named[name] = part
         return part
+
+    def view(
+        self, images: Tensor, low: float, high: float, clock: Clock, streams: Streams, where: str
+    ) -> Tensor:
+        """Show images of [low, high] through all views, which are made for [-1, 1]."""
+        other_range = bool(self.views) and (low, high) != (-1, 1)
+        if other_range:
+            images = (images - low) * (2 / (high - low)) - 1
+        for name, view in self.views.items():
+            streams.open(f"{where}/{name}")
+            images = view(images, clock)
+        return (images + 1) * ((high - low) / 2) + low if other_range else images
 
     def penalties(
         self, side: Side, clock: Clock

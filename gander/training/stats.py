@@ -15,7 +15,7 @@ class Stats:
 
     def __init__(self) -> None:
         self._rows: list[tuple[Sequence[str], Tensor]] = []
-        self._sums: dict[str, list[float]] = {}  # the sum, the count, the sum of squares
+        self._sums: dict[str, list[float]] = {}  # the sum and the count
 
     def add(self, names: Sequence[str], values: Tensor) -> None:
         """Note one value (K,) under each name; the device is not waited for."""
@@ -28,31 +28,22 @@ class Stats:
             return
         numbers = iter(torch.cat([values for _, values in self._rows]).tolist())
         for name, value in ((name, next(numbers)) for names, _ in self._rows for name in names):
-            total, count, squares = self._sums.get(name, (0.0, 0.0, 0.0))
-            self._sums[name] = [total + value, count + 1, squares + value * value]
+            total, count = self._sums.get(name, (0.0, 0.0))
+            self._sums[name] = [total + value, count + 1]
         self._rows.clear()
 
     def means(self) -> dict[str, float]:
         """Give the mean under each name and forget all."""
         self._sum()
-        means = {name: total / count for name, (total, count, _) in self._sums.items()}
+        means = {name: total / count for name, (total, count) in self._sums.items()}
         self._sums.clear()
         return means
 
-    def deviations(self) -> dict[str, float]:
-        """Give the standard deviation under each name, of the values as a population; forget nothing."""
-        self._sum()
-        return {
-            name: max(squares / count - (total / count) ** 2, 0.0) ** 0.5
-            for name, (total, count, squares) in self._sums.items()
-        }
-
     def state(self) -> dict[str, Tensor]:
-        """Give sum, count and sum of squares by name, (3,) each, float64 on the CPU."""
+        """Give sum and count by name, (2,) each, float64 on the CPU."""
         self._sum()
         return {name: torch.tensor(sums, dtype=torch.float64) for name, sums in self._sums.items()}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         self._rows.clear()
-        # A run of before there were deviations has saved no sum of squares.
-        self._sums = {name: [*sums.tolist(), 0.0][:3] for name, sums in state.items()}
+        self._sums = {name: sums.tolist() for name, sums in state.items()}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from gander.engine.distributed import average_gradients
 from gander.engine.guard import Guard
 from gander.engine.machine import Machine
 from gander.engine.streams import Streams
+from gander.errors import UsageError
 from gander.nets.blocks import Generator, ImageShape
 from gander.recipe.schema import Recipe
 from gander.schedule import Clock
@@ -25,6 +27,8 @@ from gander.training.learner import Learner
 from gander.training.loss import d_loss, g_loss
 from gander.training.parts import Parts
 from gander.training.stats import Stats
+
+_FIXED = ("seed", "data", "latents", "generator", "discriminator", "rewires", "average", "engine")
 
 
 def image_shape(recipe: Recipe, images: Images) -> ImageShape:
@@ -75,9 +79,7 @@ class Trainer:
         losses = []
         with self.g.frozen():
             for kinds in self.recipe.updates.parts:
-                with (
-                    parametrize.cached()
-                ):  # a spectral norm is computed once an update, however often D looks
+                with parametrize.cached():  # a spectral norm is computed once an update
                     scene = self._scene("d", kinds, real, labels, len(real))
                     part = "" if len(kinds) == 2 else f"_{kinds[0]}"
                     self._whole_loss(self.d, scene, part).backward(inputs=self.d.weights)  # type: ignore[no-untyped-call]
@@ -118,6 +120,24 @@ class Trainer:
         self.clock.advance(self._shown)
         self._shown, self._newest = 0, None
         self.streams.begin(self.clock.steps)
+
+    def apply(self, patch: Mapping[str, Any] | Sequence[str]) -> None:
+        """Go on with an edited recipe: rates, objective, penalties, views and the order of moves.
+
+        Parts that stay keep their memories. Raises: UsageError where the edit asks for other nets.
+        """
+        recipe = self.recipe.patched(patch)
+        fixed = [name for name in _FIXED if getattr(recipe, name) != getattr(self.recipe, name)]
+        if fixed:
+            raise UsageError(
+                f"{', '.join(fixed)}: cannot be changed while a net is in training",
+                hint="gander train --from RUN and the same edits",
+            )
+        memories = {name: part.state_dict() for name, part in self.parts.modules().items()}
+        self.recipe, self.parts = recipe, Parts(recipe, self.machine.device)
+        for name, part in self.parts.modules().items():
+            if name in memories:
+                part.load_state_dict(memories[name])
 
     @property
     def average(self) -> Generator:
@@ -164,13 +184,7 @@ class Trainer:
         self, images: Tensor, labels: Tensor | None, where: str, net: Callable[..., Logits]
     ) -> Logits:
         low, high = self.generator.low, self.generator.high
-        if self.parts.views and (low, high) != (-1, 1):  # the range that views are made for
-            images = (images - low) * (2 / (high - low)) - 1
-        for name, view in self.parts.views.items():
-            self.streams.open(f"{where}/{name}")
-            images = view(images, self.clock)
-        if self.parts.views and (low, high) != (-1, 1):
-            images = (images + 1) * ((high - low) / 2) + low
+        images = self.parts.view(images, low, high, self.clock, self.streams, where)
         self.streams.open(f"{where}/discriminator")
         with self.machine.autocast():
             return net(images.contiguous(memory_format=self.machine.memory_format), labels).float()

@@ -49,6 +49,21 @@ def test_each_net_can_be_moved_alone():
     assert not moved(before, made.generator)
 
 
+def test_an_edit_takes_hold_in_a_training_and_memories_stay():
+    made = trainer(penalties=[{"kind": "lecam"}], train__g_lr=0.1)
+    made.step()
+    remembered = made.parts.modules()["penalties.lecam"].averages.clone()
+    made.apply(["train.g_lr=0", "penalties.lecam.weight=0.5", "penalties.+r1.weight=2"])
+    assert torch.equal(made.parts.modules()["penalties.lecam"].averages, remembered)
+    before = weights(made.generator)
+    made.stats.means()
+    made.step()
+    assert not moved(before, made.generator)
+    assert "r1/d" in made.stats.means()
+    with pytest.raises(UsageError, match="latents: cannot be changed while a net is in training"):
+        made.apply({"latents.dim": 8})
+
+
 def test_streams_follow_from_seed_stage_step_and_name_alone():
     def draw(seed=0, stage=0, step=0, name="a", disturbed=False):
         streams = Streams(seed, stage, CPU)
