@@ -17,7 +17,7 @@ def noted(rows=ROWS):
     return stats
 
 
-def test_each_name_has_the_mean_and_deviation_of_the_updates_that_noted_it():
+def test_each_name_has_the_mean_of_the_updates_that_noted_it():
     stats = noted()
     assert stats.means() == {"loss/d": 4.0, "r1/d": 10.0, "loss/g": 7.0}
     assert stats.means() == {}
