@@ -38,9 +38,7 @@ def main(rounds: int) -> None:
                 speeds[heeds].append(steps * recipe.shown_per_step / (time.perf_counter() - began))
         ratio = statistics.median(a / b for a, b in zip(speeds[True], speeds[False], strict=True))
         medians = {heeds: statistics.median(own) for heeds, own in speeds.items()}
-        print(
-            f"{name}: {medians[True]:,.0f} images/s heeding, {medians[False]:,.0f} not, {ratio - 1:+.1%}, n = {rounds}"
-        )
+        print(f"{name}: {medians[True]:,.0f} images/s heeding, {medians[False]:,.0f} not; {ratio - 1:+.1%}")
 
 
 if __name__ == "__main__":
