@@ -5,16 +5,14 @@ python benchmarks/opening.py NAME|PATH
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from gander.cli.benching import cache_in
 from gander.data.images import Images, open_images
 from gander.errors import GanderError
 
@@ -40,7 +38,7 @@ def measure_data(source: str) -> DataCost:
 
     Raises: DataError as `open_images`.
     """
-    with tempfile.TemporaryDirectory() as folder, _cache(Path(folder)):
+    with tempfile.TemporaryDirectory() as folder, cache_in(folder):
         began = time.perf_counter()
         images = open_images(source)
         decoded = time.perf_counter()
@@ -50,18 +48,6 @@ def measure_data(source: str) -> DataCost:
         recipe = "mnist-dcgan" if images.channels == 1 else "cifar10-dcgan"
         starts = [_first_step(recipe, images, Path(folder) / f"run-{number}") for number in range(2)]
     return DataCost(len(images), decoded - began, opened - decoded, size / 2**20, *starts)
-
-
-@contextmanager
-def _cache(folder: Path) -> Iterator[None]:
-    before = os.environ.get("GANDER_CACHE")
-    os.environ["GANDER_CACHE"] = str(folder)
-    try:
-        yield
-    finally:
-        del os.environ["GANDER_CACHE"]
-        if before is not None:
-            os.environ["GANDER_CACHE"] = before
 
 
 def _first_step(recipe: str, images: Images, run: Path) -> float:

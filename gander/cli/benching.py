@@ -79,7 +79,7 @@ def _data(source: str, as_json: bool) -> dict[str, Any]:
     from gander.data.images import open_images
 
     named = ("", source) if Path(source).exists() else (source, "")
-    with tempfile.TemporaryDirectory() as folder, _cache(folder):
+    with tempfile.TemporaryDirectory() as folder, cache_in(folder):
         began = time.perf_counter()
         images = open_images(*named)
         decoded = time.perf_counter()
@@ -103,7 +103,8 @@ def _data(source: str, as_json: bool) -> dict[str, Any]:
 
 
 @contextmanager
-def _cache(folder: str) -> Iterator[None]:
+def cache_in(folder: str) -> Iterator[None]:
+    """Keep decoded data in another folder meanwhile."""
     before = os.environ.get("GANDER_CACHE")
     os.environ["GANDER_CACHE"] = folder
     try:

@@ -110,11 +110,12 @@ def branch(
     parent = find_run(name if name and at.isdecimal() else source)
     images_at = int(at) if name and at.isdecimal() else None
     checkpoint = read_checkpoint(parent, images_at)
-    recipe = read_recipe(parent).patched(patch)
+    before = read_recipe(parent)
+    recipe = before.patched(patch)
     if recipe.train.per_class or checkpoint.progress["stage"]:
         raise UsageError(f"{parent.path}: trains one GAN a class, and such a run cannot be branched")
     images, steps = checkpoint.progress["images"], checkpoint.progress["steps"]
-    if recipe.shown_per_step != read_recipe(parent).shown_per_step:  # the run's length is in steps
+    if recipe.shown_per_step != before.shown_per_step:  # the run's length is in steps
         steps = -(-images // recipe.shown_per_step)
     with process_group(wants_cuda(recipe.engine)):
         machine = choose_machine(recipe.engine)
@@ -200,16 +201,14 @@ def _recorded(session: Session) -> Iterator[None]:
         session.record("stopped", {"signal": stop.signal_number})
         session.tell("ended", "stopped")
         raise
-    except OSError as error:
-        refused = storage_error(error, session.run.path, RESUME)
-        with suppress(OSError):  # the error itself matters more
-            session.record("failed", {"error": str(refused)})
-        raise refused from None
     except BaseException as error:
-        with suppress(OSError):
-            session.record("failed", {"error": f"{type(error).__name__}: {error}"})
+        cause = storage_error(error, session.run.path, RESUME) if isinstance(error, OSError) else error
+        with suppress(OSError):  # the error itself matters more
+            session.record("failed", {"error": f"{type(cause).__name__}: {cause}"})
         session.tell("ended", "failed")
-        raise
+        if cause is error:
+            raise
+        raise cause from None
 
 
 def _asked_to_stop(asked: list[int], session: Session) -> bool:

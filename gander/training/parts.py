@@ -52,9 +52,7 @@ class Parts:
             images = view(images, clock)
         return (images + 1) * ((high - low) / 2) + low if other_range else images
 
-    def penalties(
-        self, side: Side, clock: Clock
-    ) -> Iterator[tuple[Penalty, Callable[[Scene], Tensor | None]]]:
+    def penalties(self, side: Side, clock: Clock) -> Iterator[PenaltyPart]:
         """Give the penalties that count in this step."""
         for penalty, part in self._penalties:
             if side in penalty.sides and clock.steps % penalty.every == 0:

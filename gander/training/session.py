@@ -111,7 +111,7 @@ class Session:
     def record(self, state: str, more: Mapping[str, Any] | None = None) -> None:
         """Write into `state.json` what the run is doing."""
         if rank() == 0:
-            # A run that is taken up is recorded before its state is read, and must not lose its interval.
+            # Where taking a run up fails, its state has not been read, and must not lose the interval.
             every = self.scorer.interval or self.run.state().get("scores_every")
             how_far = {"images": self.images_done, "images_total": self.images_total, "scores_every": every}
             self.run.write_state(state, how_far | dict(more or {}))

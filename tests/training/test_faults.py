@@ -136,8 +136,13 @@ def test_a_log_that_cannot_be_written_is_a_storage_error(whole, tmp_path):
         def started(self, run, images, total, notes):
             run.log_file.mkdir()
 
+        def ended(self, state):
+            self.state = state
+
+    lose = Lose()
     with pytest.raises(StorageError, match="run: cannot be written: Is a directory") as caught:
-        train(tiny(whole.path.parent), tmp_path / "run", Lose())
+        train(tiny(whole.path.parent), tmp_path / "run", lose)
+    assert lose.state == "failed"
     assert exit_code(caught.value) == 5
     (tmp_path / "run" / "log.jsonl").rmdir()
     assert contents(resume(Run(tmp_path / "run"))) == contents(whole)
