@@ -91,6 +91,14 @@ FLAVOURS: dict[str, dict[str, Any]] = {
         "discriminator.labels": "head",
         "penalties": [{"kind": "auxiliary_classifier"}],
     },
+    "features": _NO_BATCH_NORM
+    | {
+        "train.d_update": "shared",
+        "generator.labels": "concatenated",
+        "discriminator.labels": "projected",
+        "features": {"kind": "classes", "epochs": 1, "width": 4},
+        "penalties": [{"kind": "energy_distance"}],
+    },
     "d_steps": _NO_BATCH_NORM
     | {
         "train.d_steps": 2,

@@ -15,13 +15,14 @@ from gander.errors import RecipeError
 from gander.nets import r3, residual, stack  # noqa: F401 - a recipe can name what has been imported
 from gander.nets.average import Average, Latest
 from gander.nets.designs import DiscriminatorDesign, GeneratorDesign
+from gander.nets.features import Features
 from gander.nets.rewires import Rewires
 from gander.patch import Patch, as_patch, difference
 from gander.recipe.merge import edit
 from gander.recipe.plugins import import_plugins
 from gander.recipe.problems import problem_lines
 from gander.schedule import Scalar, Settings, Share, within
-from gander.techniques import ada  # noqa: F401 - as above
+from gander.techniques import ada, energy  # noqa: F401 - as above
 from gander.techniques.latents import Normal
 from gander.techniques.objectives import NonSaturating
 from gander.techniques.penalties import Penalties
@@ -149,6 +150,7 @@ class Recipe(Settings):
     latents: Latents = Normal()
     generator: GeneratorDesign
     discriminator: DiscriminatorDesign
+    features: Features | None = None
     rewires: Rewiring = Rewiring()
     objective: Objective = NonSaturating()
     penalties: Penalties = ()
@@ -162,7 +164,12 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        problems = [*self._length_problems(), *self._label_problems(), *self._update_problems()]
+        problems = [
+            *self._length_problems(),
+            *self._label_problems(),
+            *self._feature_problems(),
+            *self._update_problems(),
+        ]
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -203,6 +210,18 @@ class Recipe(Settings):
             problems.append(
                 "train.per_class = true: each net sees one class; "
                 'set generator.labels and discriminator.labels to "ignored"'
+            )
+        return problems
+
+    def _feature_problems(self) -> list[str]:
+        problems = []
+        if self.features is None and any(penalty.kind == "energy_distance" for penalty in self.penalties):
+            problems.append(
+                "penalties: energy_distance compares features, and there are none; set features=classes"
+            )
+        if self.train.per_class and self.features is not None and self.features.task == "classes":
+            problems.append(
+                'features.kind = "classes": train.per_class shows one class at a time; set features=rotations'
             )
         return problems
 
@@ -261,6 +280,12 @@ class Recipe(Settings):
     def uses_labels(self) -> bool:
         """Tell whether any net takes labels."""
         return self.generator.labels != "ignored" or self.discriminator.labels != "ignored"
+
+    @property
+    def compares_in_g(self) -> bool:
+        """Tell whether G's update needs real images, too."""
+        of_g = (penalty for penalty in self.penalties if "g" in penalty.sides)
+        return self.objective.relative or any("real" in penalty.needs for penalty in of_g)
 
     @property
     def shown_per_update(self) -> int:

@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from gander.data.images import Images
 from gander.data.names import NAMED
@@ -84,18 +84,24 @@ class Classifier:
         num_classes: how many there are.
         settings: how it is trained.
         machine: where.
+        net: uint8 images (N, C, S, S) in, logits (N, K) out; None is a new judge's.
     """
 
     def __init__(
-        self, training_set: Labelled, num_classes: int, settings: Hyperparameters, machine: Machine
+        self,
+        training_set: Labelled,
+        num_classes: int,
+        settings: Hyperparameters,
+        machine: Machine,
+        net: nn.Module | None = None,
     ) -> None:
         self.settings = settings
         self.machine = machine
         self._pixels = torch.from_numpy(training_set.pixels).to(machine.device)
         self._labels = torch.from_numpy(training_set.labels).to(machine.device)
         torch.manual_seed(settings.seed)
-        net = JudgeNet(training_set.pixels.shape[1], num_classes, settings.width)
-        self.net = net.to(machine.device, memory_format=machine.memory_format)  # type: ignore[call-overload]
+        net = net or JudgeNet(training_set.pixels.shape[1], num_classes, settings.width)
+        self.net: Any = net.to(machine.device, memory_format=machine.memory_format)  # type: ignore[call-overload]
         # Batch norm and biases want no decay: their size is no measure of how complicated the net is.
         groups: list[dict[str, Any]] = [
             {"params": [weight for weight in self.net.parameters() if weight.ndim > 1]},

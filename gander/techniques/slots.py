@@ -21,12 +21,14 @@ class Logits(NamedTuple):
     """What a discriminator says of N images.
 
     `score` (N,) is higher for more real; a logit for the logistic losses. A discriminator with several heads
-    gives the others in `more`, each as its weight in the loss and its scores, (N,) or (N, places).
+    gives the others in `more`, each as its weight in the loss and its scores, (N,) or (N, places). One that
+    stands on frozen features gives them in `features` (N, D), pooled, for penalties that compare them.
     """
 
     score: Tensor
     classes: Tensor | None = None  # (N, K) class logits, where it has a class head
     more: tuple[tuple[float, Tensor], ...] = ()
+    features: Tensor | None = None
 
     @property
     def heads(self) -> tuple[tuple[float, Tensor], ...]:
@@ -42,7 +44,9 @@ class Logits(NamedTuple):
     def float(self) -> Logits:
         """Give the same in float32."""
         classes = None if self.classes is None else self.classes.float()
-        return Logits(self.score.float(), classes, tuple((w, score.float()) for w, score in self.more))
+        features = None if self.features is None else self.features.float()
+        more = tuple((weight, score.float()) for weight, score in self.more)
+        return Logits(self.score.float(), classes, more, features)
 
 
 def per_image(values: Tensor) -> Tensor:

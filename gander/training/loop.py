@@ -251,6 +251,11 @@ def _signals() -> Iterator[list[int]]:
 def _open(recipe: Recipe) -> Images:
     data = recipe.data
     images: Images = first_then_others(lambda: open_images(data.source, data.path, data.size))
+    if images.labels is None and recipe.features is not None and recipe.features.task == "classes":
+        raise RecipeError(
+            f"{images.source}: has no labels, and this recipe's features are a classifier's",
+            hint="features=rotations",
+        )
     if (recipe.uses_labels or recipe.train.per_class) and images.labels is None:
         raise RecipeError(
             f"{images.source}: has no labels, which this recipe's nets use",

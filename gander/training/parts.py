@@ -33,7 +33,7 @@ class Parts:
             (penalty, self._start(name, penalty, device))
             for name, penalty in _names("penalties", recipe.penalties)
         ]
-        self.kinds_for_g: tuple[Kind, ...] = ("real", "fake") if recipe.objective.relative else ("fake",)
+        self.kinds_for_g: tuple[Kind, ...] = ("real", "fake") if recipe.compares_in_g else ("fake",)
 
     def _start(self, name: str, technique: Part, device: torch.device) -> Any:
         part = technique.start(device)

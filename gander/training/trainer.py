@@ -20,6 +20,7 @@ from gander.engine.machine import Machine
 from gander.engine.streams import Streams
 from gander.errors import UsageError
 from gander.nets.blocks import Generator, ImageShape
+from gander.nets.features import Guided
 from gander.recipe.schema import Recipe
 from gander.schedule import Clock
 from gander.techniques.slots import Kind, Logits, Scene, Seen, Side
@@ -28,7 +29,7 @@ from gander.training.loss import d_loss, g_loss
 from gander.training.parts import Parts
 from gander.training.stats import Stats
 
-_FIXED = ("seed", "data", "latents", "generator", "discriminator", "rewires", "average", "engine")
+_FIXED = ("seed", "data", "latents", "generator", "discriminator", "features", "rewires", "average", "engine")
 
 
 def image_shape(recipe: Recipe, images: Images) -> ImageShape:
@@ -229,4 +230,6 @@ def build_nets(recipe: Recipe, image: ImageShape) -> tuple[Generator, nn.Module]
         rewire(generator)
     for rewire in recipe.rewires.discriminator:
         rewire(discriminator)
+    if recipe.features is not None:  # its heads come with a spectral norm of their own
+        discriminator = Guided(discriminator, recipe.features, image)
     return generator, discriminator

@@ -1,0 +1,52 @@
+"""The energy distance between fake and real features: what keeps the images of a class apart."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gander.schedule import NonNegative
+from gander.techniques.slots import Kind, Penalty, Scene, Side
+
+_APART = 4.0  # from another class, beside features whose mean square is a few
+
+
+class EnergyDistance(Penalty):
+    """Draw fakes to the real images of the batch and drive them from one another, in the recipe's features.
+
+    A discriminator judges images one by one, and is content with one good image a class; this compares sets.
+    With labels, an image's class is part of what is compared.
+
+    Hurts when: the batch holds few images of a class.
+    Source: Székely & Rizzo 2013, equation 6; as a loss of generators, Bellemare et al. 2017, section 4.
+    """
+
+    kind: Literal["energy_distance"] = "energy_distance"
+    sides: ClassVar[tuple[Side, ...]] = ("g",)
+    needs: ClassVar[tuple[Kind, ...]] = ("real", "fake")
+    weight: NonNegative = 1.0
+
+    def __call__(self, scene: Scene) -> Tensor:
+        """Give weight times 2 E|f - r| - E|f - f'| of each fake f, over reals r and the other fakes f'."""
+        assert scene.real is not None
+        assert scene.fake is not None
+        real, fake = (_joined(seen.logits.features, seen.labels) for seen in (scene.real, scene.fake))
+        to_real = _distances(fake, real.detach()).mean(1)
+        to_fakes = _distances(fake, fake).sum(1) / (len(fake) - 1)
+        return scene.clock.now(self.weight) * (2 * to_real - to_fakes)
+
+
+def _joined(features: Tensor | None, labels: Tensor | None) -> Tensor:
+    assert features is not None
+    if labels is None:
+        return features
+    classes = F.one_hot(labels, int(labels.max()) + 1)
+    return torch.cat([features, _APART * classes], 1)
+
+
+def _distances(one: Tensor, other: Tensor) -> Tensor:
+    squares = one.square().sum(1)[:, None] + other.square().sum(1) - 2 * one @ other.T
+    return squares.clamp(min=1e-6).sqrt()
