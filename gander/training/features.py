@@ -22,6 +22,7 @@ from gander.engine.machine import Machine
 from gander.files import write_whole
 from gander.nets.features import FeatureNet, Features
 from gander.scores.classifier import Classifier, Hyperparameters, Labelled, may_be_mirrored, split_data
+from gander.training.trainer import Trainer
 
 _RATE, _BATCH = 0.1, 100
 
@@ -45,6 +46,15 @@ class _Telling(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         scaled = images.float().div(127.5).sub(1).contiguous(memory_format=torch.channels_last)
         return self.classes(self.net(scaled)[-1].mean((2, 3)))
+
+
+def with_features(trainer: Trainer, images: Images) -> Trainer:
+    """Give a trainer whose discriminator holds the frozen net that its recipe asks for, if it does."""
+    if trainer.recipe.features is not None:
+        learned = learn_features(trainer.recipe.features, images, trainer.machine)
+        trainer.d.net.features.load_state_dict(learned.weights)
+        trainer.ancestry = [learned.record]
+    return trainer
 
 
 def learn_features(features: Features, images: Images, machine: Machine) -> Learned:

@@ -22,7 +22,7 @@ from gander.recipe.schema import Recipe
 from gander.run import Run
 from gander.training.checkpoint import newest_checkpoint, save_checkpoint, tidy_checkpoints
 from gander.training.chores import Chore, Heartbeat, Log, NextStage, Samples, Save, Scores
-from gander.training.features import Learned, learn_features
+from gander.training.features import with_features
 from gander.training.scoring import Scorer
 from gander.training.sheets import draw_reals, draw_samples
 from gander.training.state import restore_trainer, trainer_state
@@ -45,7 +45,6 @@ class Session:
             self.stages = [images.only(label) for label in range(len(images.classes))]
         self.lengths = [recipe.steps_for(len(part), len(self.stages)) for part in self.stages]
         self.images_total = sum(self.lengths) * recipe.shown_per_step
-        self.features: Learned | None = None
         self.scorer = Scorer(recipe, images, machine.device)
         self.watchers: list[Watcher] = []
         self.asked_to_stop = False  # by a watcher
@@ -69,10 +68,9 @@ class Session:
 
     def _begin(self, stage: int) -> None:
         self.stage = stage
-        self.trainer = Trainer(self.recipe, self.stages[stage], self.machine, stage)
-        if self.recipe.features is not None:
-            self.features = self.features or learn_features(self.recipe.features, self.images, self.machine)
-            self.trainer.d.net.features.load_state_dict(self.features.weights)
+        self.trainer = with_features(
+            Trainer(self.recipe, self.stages[stage], self.machine, stage), self.images
+        )
 
     def begin_next_stage(self) -> None:
         """Keep the averaged generator of this stage, and begin with the next."""

@@ -65,6 +65,7 @@ class Trainer:
         self._compiled_g, self._compiled_d = machine.compile(g), machine.compile(d)
         seed = int(np.random.SeedSequence([recipe.seed, stage]).generate_state(1)[0])
         self.batches = Batches(images, seed, machine.device, g.low, g.high, recipe.data.mirror)
+        self.ancestry: list[dict[str, Any]] = []  # of nets that were trained before, and teach this one
         self._shown = 0  # real images in this step so far
         self._newest: tuple[Tensor, Tensor | None] | None = None  # real images and labels of this step
 
