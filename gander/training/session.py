@@ -62,15 +62,13 @@ class Session:
         self.seconds_trained = 0.0  # since this process began, chores left out
         self.stage_over = False  # the step just made was the last of its stage
         self._done: list[Generator] = []  # the averages of the stages that ended
-        self._seconds_before = 0.0
-        self._began = time.monotonic()
+        self._seconds_before, self._began = 0.0, time.monotonic()
         self._begin(0)
 
     def _begin(self, stage: int) -> None:
         self.stage = stage
-        self.trainer = with_features(
-            Trainer(self.recipe, self.stages[stage], self.machine, stage), self.images
-        )
+        made = Trainer(self.recipe, self.stages[stage], self.machine, stage)
+        self.trainer = with_features(made, self.images)
 
     def begin_next_stage(self) -> None:
         """Keep the averaged generator of this stage, and begin with the next."""
