@@ -13,6 +13,7 @@ RESIDUAL = {"kind": "residual", "width": 8}
 R3 = {"kind": "r3", "widths": [16, 16, 8], "group": 8}
 GENERATORS = {
     "stack": (STACK_G, "concatenated"),
+    "stack, scaled": (STACK_G | {"batch_norm": True}, "batch_norm"),
     "residual": (RESIDUAL, "batch_norm"),
     "residual, embedded, chunks": (RESIDUAL | {"embedding": 4, "chunks": True}, "batch_norm"),
     "r3": (R3, "concatenated"),
