@@ -23,6 +23,7 @@ from gander.nets.blocks import (
     one_hot,
 )
 from gander.nets.designs import DiscriminatorDesign, GeneratorDesign
+from gander.nets.deviation import Deviation
 from gander.schedule import Settings
 from gander.techniques.slots import Logits
 
@@ -95,6 +96,13 @@ class PixelUnshuffle(Settings):
     factor: int = Field(default=2, ge=2, le=8)
 
 
+class MinibatchDeviation(Settings):
+    """One map more, which says how much the images of a group differ; for discriminators."""
+
+    kind: Literal["minibatch_deviation"] = "minibatch_deviation"
+    group: int = Field(default=4, ge=2, le=64, description="images")
+
+
 class Drop(Settings):
     """Dropout with this rate."""
 
@@ -105,7 +113,9 @@ class Drop(Settings):
 Shape = tuple[int, ...]
 Made = tuple[list[nn.Module], Shape]
 Resized = Upsample | MaxPool | PixelShuffle | PixelUnshuffle
-Layer = Annotated[Dense | Conv | Transposed | Resized | Drop, Field(discriminator="kind")]
+Layer = Annotated[
+    Dense | Conv | Transposed | Resized | MinibatchDeviation | Drop, Field(discriminator="kind")
+]
 Layers = Annotated[tuple[Layer, ...], Field(strict=False, max_length=64)]
 
 
@@ -160,6 +170,8 @@ class Stack(Settings):
                 return _shuffled(shape, layer.factor, where)
             case PixelUnshuffle():
                 return _unshuffled(shape, layer.factor, where)
+            case MinibatchDeviation():
+                return [Deviation(layer.group)], (shape[0] + 1, *shape[1:])
             case Conv():
                 made, shape = _conv(shape, layer.width, layer.kernel, layer.stride, self.bias)
             case Transposed():

@@ -50,6 +50,7 @@ def test_a_transposed_convolution_multiplies_the_size_by_its_stride(size, kernel
         ({"kind": "max_pool"}, (2, 7, 7), (2, 3, 3)),
         ({"kind": "pixel_shuffle"}, (12, 5, 5), (3, 10, 10)),
         ({"kind": "pixel_unshuffle", "factor": 3}, (2, 6, 6), (18, 2, 2)),
+        ({"kind": "minibatch_deviation"}, (2, 7, 7), (3, 7, 7)),
         ({"kind": "dropout"}, (2, 7, 7), (2, 7, 7)),
     ],
     ids=lambda value: value.get("kind") if isinstance(value, dict) else None,
