@@ -24,6 +24,7 @@ from gander.nets.blocks import (
 )
 from gander.nets.designs import DiscriminatorDesign, GeneratorDesign
 from gander.nets.deviation import Deviation
+from gander.nets.san import SanHead
 from gander.schedule import Settings
 from gander.techniques.slots import Logits
 
@@ -292,14 +293,16 @@ class StackDiscriminator(Stack, DiscriminatorDesign):
     front: Layers = Field(default=(), description="layers before the others, for a recipe that extends one")
     layers: Layers = Field(min_length=1)
     labels: Literal["ignored", "head", "projected"] = "ignored"
+    san: bool = Field(default=False, description="a last layer as in slicing adversarial networks")
 
     def build(self, image: ImageShape) -> nn.Module:
         shape: Shape = (image.channels, image.size, image.size)
         front, shape = _build(self, self.front, shape, "discriminator.front")
         layers, shape = _build(self, self.layers, shape, "discriminator.layers")
+        head = SanHead if self.san else Head
         return _Judging(
             nn.Sequential(*front, *layers, nn.Flatten()),
-            Head(math.prod(shape), self.labels, image.num_classes),
+            head(math.prod(shape), self.labels, image.num_classes),
         )
 
 

@@ -21,12 +21,14 @@ class Logits(NamedTuple):
     """What a discriminator says of N images.
 
     `score` (N,) is higher for more real; a logit for the logistic losses. A discriminator with several heads
-    gives the others in `more`, each as its weight in the loss and its scores, (N,) or (N, places).
+    gives the others in `more`, each as its weight in the loss and its scores, (N,) or (N, places). Where the
+    last layer's direction learns by a loss of its own, `direction` (N,) is the score as that loss sees it.
     """
 
     score: Tensor
     classes: Tensor | None = None  # (N, K) class logits, where it has a class head
     more: tuple[tuple[float, Tensor], ...] = ()
+    direction: Tensor | None = None
 
     @property
     def heads(self) -> tuple[tuple[float, Tensor], ...]:
@@ -42,7 +44,10 @@ class Logits(NamedTuple):
     def float(self) -> Logits:
         """Give the same in float32."""
         classes = None if self.classes is None else self.classes.float()
-        return Logits(self.score.float(), classes, tuple((w, score.float()) for w, score in self.more))
+        more = tuple((weight, score.float()) for weight, score in self.more)
+        return Logits(
+            self.score.float(), classes, more, None if self.direction is None else self.direction.float()
+        )
 
 
 def per_image(values: Tensor) -> Tensor:

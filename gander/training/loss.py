@@ -11,6 +11,14 @@ from gander.techniques.slots import Objective, Scene, Separable, per_image
 
 def d_loss(objective: Objective, scene: Scene) -> Tensor:
     """Give D's loss (N,) for the images of a scene: both kinds, or one of them with a separable objective."""
+    loss = _d_loss(objective, scene)
+    for kind, seen in scene.seen():
+        if seen.logits.direction is not None:  # a Wasserstein loss, after Takida et al. 2024
+            loss = loss + (seen.logits.direction if kind == "fake" else -seen.logits.direction)
+    return loss
+
+
+def _d_loss(objective: Objective, scene: Scene) -> Tensor:
     real, fake, clock = scene.real, scene.fake, scene.clock
     if real is not None and fake is not None:
         pairs = zip(real.logits.heads, fake.logits.heads, strict=True)
