@@ -140,6 +140,10 @@ class Objective(Part):
         """Give G's loss for scores of its images; `real` comes with relative objectives only."""
         raise NotImplementedError
 
+    def g_now(self, fake: Tensor, real: Tensor | None, clock: Clock) -> Tensor:
+        """Give G's loss at this moment; the same at all moments, if not said otherwise."""
+        return self.g(fake, real)
+
 
 class Separable(Objective):
     """An objective that is one part for real and one for fake images, so each can have its own update."""

@@ -35,12 +35,12 @@ def _d_loss(objective: Objective, scene: Scene) -> Tensor:
 def g_loss(objective: Objective, scene: Scene) -> Tensor:
     """Give G's loss (N,) for its images; a relative objective compares them with the scene's real ones."""
     assert scene.fake is not None
-    heads = scene.fake.logits.heads
+    heads, clock = scene.fake.logits.heads, scene.clock
     if not objective.relative:
-        return _sum((weight, objective.g(score, None)) for weight, score in heads)
+        return _sum((weight, objective.g_now(score, None, clock)) for weight, score in heads)
     assert scene.real is not None
     pairs = zip(heads, scene.real.logits.heads, strict=True)
-    return _sum((weight, objective.g(of_fake, of_real)) for (weight, of_fake), (_, of_real) in pairs)
+    return _sum((weight, objective.g_now(fake, real, clock)) for (weight, fake), (_, real) in pairs)
 
 
 def _sum(terms: Iterable[tuple[float, Tensor]]) -> Tensor:
