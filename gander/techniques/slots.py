@@ -69,6 +69,7 @@ class Scene:
     """One look of the discriminator, for the penalties of one side and for all that observe.
 
     `latents` (N, Z) are those of the fakes. An update may look at real or at fake images alone.
+    `repeat` looks at others in place of the real or the fake ones, with all draws of views and net as before.
     """
 
     side: Side
@@ -78,6 +79,7 @@ class Scene:
     latents: Tensor | None = None
     real: Seen | None = None
     fake: Seen | None = None
+    repeat: Callable[[Kind, Tensor], Logits] | None = None
 
     def seen(self) -> Iterator[tuple[Kind, Seen]]:
         """Give what was looked at."""
