@@ -35,6 +35,11 @@ class Streams:
         """Let what draws on the device from now on draw from this stream, at a place of its own each time."""
         self._seeds(self._seed(name))
 
+    def rewind(self, prefix: str) -> None:
+        """Let what draws from the streams under a prefix draw once more what it drew last."""
+        for name in self._opened:
+            self._opened[name] -= name.startswith(prefix)
+
     def open_on_cpu(self, name: str) -> None:
         """The same for what draws on the CPU, as weights do wherever they go."""
         torch.default_generator.manual_seed(self._seed(name))

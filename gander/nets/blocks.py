@@ -119,9 +119,9 @@ class ClassBatchNorm(nn.Module):
     Source: Dumoulin et al. 2017; De Vries et al. 2017; as used by Miyato & Koyama 2018, Brock et al. 2018.
     """
 
-    def __init__(self, channels: int, condition_dim: int) -> None:
+    def __init__(self, channels: int, condition_dim: int, momentum: float = 0.9) -> None:
         super().__init__()
-        self.norm = BatchNorm(channels, affine=False)
+        self.norm = BatchNorm(channels, momentum, affine=False)
         self.gain = nn.Linear(condition_dim, channels, bias=False)
         self.bias = nn.Linear(condition_dim, channels, bias=False)
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gander.errors import RecipeError
 from gander.nets.blocks import BatchNorm, ClassBatchNorm, Generator, Head, ImageShape, one_hot
 from gander.nets.designs import DiscriminatorDesign, GeneratorDesign
+from gander.nets.san import SanHead
 from gander.techniques.slots import Logits
 
 
@@ -52,6 +53,7 @@ class ResidualDiscriminator(DiscriminatorDesign):
     blocks: int = Field(default=4, ge=1, le=8)
     halvings: int = Field(default=2, ge=1, le=6)
     labels: Literal["ignored", "head", "projected"] = "ignored"
+    san: bool = Field(default=False, description="a last layer as in slicing adversarial networks")
 
     def build(self, image: ImageShape) -> nn.Module:
         _lowest(image.size, self.halvings, "discriminator", "halvings")
@@ -139,7 +141,7 @@ class _ResidualDiscriminator(nn.Module):
         self.blocks = nn.Sequential(
             *(_Down(widths[n], net.width, n == 0, n < net.halvings) for n in range(net.blocks))
         )
-        self.head = Head(net.width, net.labels, image.num_classes)
+        self.head = (SanHead if net.san else Head)(net.width, net.labels, image.num_classes)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Logits:
         return self.head(F.relu(self.blocks(images)).sum((2, 3)), labels)

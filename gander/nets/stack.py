@@ -12,8 +12,19 @@ from torch import Tensor, nn
 
 from gander.chance import Dropout
 from gander.errors import RecipeError
-from gander.nets.blocks import Activation, BatchNorm, Generator, Head, ImageShape, activation, one_hot
+from gander.nets.blocks import (
+    Activation,
+    BatchNorm,
+    ClassBatchNorm,
+    Generator,
+    Head,
+    ImageShape,
+    activation,
+    one_hot,
+)
 from gander.nets.designs import DiscriminatorDesign, GeneratorDesign
+from gander.nets.deviation import Deviation
+from gander.nets.san import SanHead
 from gander.schedule import Settings
 from gander.techniques.slots import Logits
 
@@ -69,6 +80,30 @@ class MaxPool(Settings):
     size: int = Field(default=2, ge=2, le=8)
 
 
+class PixelShuffle(Settings):
+    """Every factor x factor maps become one, `factor` times as large: large maps at a small size's cost.
+
+    Source: Shi et al. 2016, section 3.2.
+    """
+
+    kind: Literal["pixel_shuffle"] = "pixel_shuffle"
+    factor: int = Field(default=2, ge=2, le=8)
+
+
+class PixelUnshuffle(Settings):
+    """Every factor x factor places become as many maps of one place each."""
+
+    kind: Literal["pixel_unshuffle"] = "pixel_unshuffle"
+    factor: int = Field(default=2, ge=2, le=8)
+
+
+class MinibatchDeviation(Settings):
+    """One map more, which says how much the images of a group differ; for discriminators."""
+
+    kind: Literal["minibatch_deviation"] = "minibatch_deviation"
+    group: int = Field(default=4, ge=2, le=64, description="images")
+
+
 class Drop(Settings):
     """Dropout with this rate."""
 
@@ -78,7 +113,10 @@ class Drop(Settings):
 
 Shape = tuple[int, ...]
 Made = tuple[list[nn.Module], Shape]
-Layer = Annotated[Dense | Conv | Transposed | Upsample | MaxPool | Drop, Field(discriminator="kind")]
+Resized = Upsample | MaxPool | PixelShuffle | PixelUnshuffle
+Layer = Annotated[
+    Dense | Conv | Transposed | Resized | MinibatchDeviation | Drop, Field(discriminator="kind")
+]
 Layers = Annotated[tuple[Layer, ...], Field(strict=False, max_length=64)]
 
 
@@ -86,9 +124,10 @@ class Output(Settings):
     """The last layer of a generator: as many filters as the data has channels, and the range of the images.
 
     `tanh` and `linear` make images in [-1, 1], `sigmoid` in [0, 1]; the data are scaled alike.
+    `pixel_shuffle` makes stride x stride times as many maps, and the images of those.
     """
 
-    kind: Literal["conv", "transposed"] = "conv"
+    kind: Literal["conv", "transposed", "pixel_shuffle"] = "conv"
     kernel: Kernel = 3
     stride: Stride = 1
     activation: Literal["tanh", "sigmoid", "linear"] = "tanh"
@@ -103,14 +142,17 @@ class Stack(Settings):
     momentum: float = Field(default=0.9, ge=0, lt=1, description="share of the running statistics kept")
     bias: bool = True
 
-    def modules(self, layer: Layer, shape: Shape, where: str) -> Made:
-        """Make one layer for an input of `shape`, (D,) or (C, S, S); give it with the shape it puts out."""
+    def modules(self, layer: Layer, shape: Shape, where: str, condition: int = 0) -> Made:
+        """Make one layer for an input of `shape`, (D,) or (C, S, S); give it with the shape it puts out.
+
+        Where the net takes a condition of so many numbers, its batch norms follow it.
+        """
         match layer:
             case Drop():
                 return [Dropout(layer.rate)], shape
             case Dense():
                 made, shape = _dense(layer, shape, self.bias)
-            case Upsample() | MaxPool() | Conv() | Transposed() if len(shape) != 3:
+            case _ if len(shape) != 3:
                 raise RecipeError(
                     f'{where}: kind = "{layer.kind}" needs maps, but what comes in is a plain vector; '
                     "give the dense layer before it a size"
@@ -125,6 +167,12 @@ class Stack(Settings):
                         f"{where}: max_pool of {layer.size} on maps of {shape[1]} leaves nothing"
                     )
                 return [nn.MaxPool2d(layer.size)], (shape[0], size, size)
+            case PixelShuffle():
+                return _shuffled(shape, layer.factor, where)
+            case PixelUnshuffle():
+                return _unshuffled(shape, layer.factor, where)
+            case MinibatchDeviation():
+                return [Deviation(layer.group)], (shape[0] + 1, *shape[1:])
             case Conv():
                 made, shape = _conv(shape, layer.width, layer.kernel, layer.stride, self.bias)
             case Transposed():
@@ -132,7 +180,8 @@ class Stack(Settings):
         if self.batch_norm if layer.batch_norm is None else layer.batch_norm:
             if len(shape) != 3:
                 raise RecipeError(f"{where}.batch_norm = true: batch norm needs maps; give the layer a size")
-            made.append(BatchNorm(shape[0], self.momentum))
+            norm = ClassBatchNorm(shape[0], condition, self.momentum) if condition else None
+            made.append(norm or BatchNorm(shape[0], self.momentum))
         made.append(activation(layer.activation or self.activation, self.slope))
         return made, shape
 
@@ -169,37 +218,71 @@ def _transposed(shape: Shape, width: int, kernel: int, stride: int, bias: bool) 
     return [conv], (width, shape[1] * stride, shape[1] * stride)
 
 
-def _build(net: Stack, layers: Sequence[Layer], shape: Shape, where: str) -> Made:
+def _shuffled(shape: Shape, factor: int, where: str) -> Made:
+    if shape[0] % factor**2:
+        raise RecipeError(
+            f"{where}: pixel_shuffle of {factor} makes one map of {factor**2}, but {shape[0]} come in; "
+            f"make the width before it {-(-shape[0] // factor**2) * factor**2}"
+        )
+    size = shape[1] * factor
+    return [nn.PixelShuffle(factor)], (shape[0] // factor**2, size, size)
+
+
+def _unshuffled(shape: Shape, factor: int, where: str) -> Made:
+    if shape[1] % factor:
+        raise RecipeError(f"{where}: pixel_unshuffle of {factor}: maps of {shape[1]} are no multiple of it")
+    size = shape[1] // factor
+    return [nn.PixelUnshuffle(factor)], (shape[0] * factor**2, size, size)
+
+
+def _output(shape: Shape, channels: int, output: Output, bias: bool) -> Made:
+    if output.kind == "transposed":
+        return _transposed(shape, channels, output.kernel, output.stride, bias)
+    if output.kind == "conv":
+        return _conv(shape, channels, output.kernel, output.stride, bias)
+    made, shape = _conv(shape, channels * output.stride**2, output.kernel, 1, bias)
+    shuffle, shape = _shuffled(shape, output.stride, "generator.output")
+    return [*made, *shuffle], shape
+
+
+def _build(net: Stack, layers: Sequence[Layer], shape: Shape, where: str, condition: int = 0) -> Made:
     made: list[nn.Module] = []
     for place, layer in enumerate(layers):
-        modules, shape = net.modules(layer, shape, f"{where}.{place}")
+        modules, shape = net.modules(layer, shape, f"{where}.{place}", condition)
         made += modules
     return made, shape
 
 
 class StackGenerator(Stack, GeneratorDesign):
-    """A generator said layer by layer; `labels = "concatenated"` appends the class to the latents."""
+    """A generator said layer by layer; labels are appended to the latents, or scale every batch norm."""
 
     kind: Literal["stack"] = "stack"
     layers: Layers = Field(min_length=1)
     output: Output = Output()
-    labels: Literal["ignored", "concatenated"] = "ignored"
+    labels: Literal["ignored", "batch_norm", "concatenated"] = "ignored"
 
     def build(self, image: ImageShape, latent_dim: int) -> Generator:
         """Make the net for one shape of image; RecipeError where the layers end in another."""
         num_classes = image.num_classes if self.labels != "ignored" else 0
-        made, shape = _build(self, self.layers, (latent_dim + num_classes,), "generator.layers")
+        scaled = self.labels == "batch_norm"
+        inputs = latent_dim if scaled else latent_dim + num_classes
+        condition = num_classes if scaled else 0
+        made, shape = _build(self, self.layers, (inputs,), "generator.layers", condition)
+        if scaled and not any(isinstance(part, ClassBatchNorm) for part in made):
+            raise RecipeError(
+                'generator.labels = "batch_norm": no layer has batch norm; set generator.batch_norm=true'
+            )
         if len(shape) != 3:
             raise RecipeError("generator.layers: no layer makes maps; give the first dense layer a size")
-        make = _conv if self.output.kind == "conv" else _transposed
-        last, shape = make(shape, image.channels, self.output.kernel, self.output.stride, self.bias)
+        last, shape = _output(shape, image.channels, self.output, self.bias)
         if shape[1] != image.size:
             raise RecipeError(
                 f"generator.layers: these make images of {shape[1]} x {shape[1]}, but the data has {image}; "
                 f"change a dense size or a stride, or set data.size={shape[1]}"
             )
         layers = nn.Sequential(*made, *last, activation(self.output.activation))
-        return _Made(layers, latent_dim, num_classes, 0.0 if self.output.activation == "sigmoid" else -1.0)
+        low = 0.0 if self.output.activation == "sigmoid" else -1.0
+        return _Made(layers, latent_dim, num_classes, scaled, low)
 
 
 class StackDiscriminator(Stack, DiscriminatorDesign):
@@ -210,27 +293,38 @@ class StackDiscriminator(Stack, DiscriminatorDesign):
     front: Layers = Field(default=(), description="layers before the others, for a recipe that extends one")
     layers: Layers = Field(min_length=1)
     labels: Literal["ignored", "head", "projected"] = "ignored"
+    san: bool = Field(default=False, description="a last layer as in slicing adversarial networks")
 
     def build(self, image: ImageShape) -> nn.Module:
         shape: Shape = (image.channels, image.size, image.size)
         front, shape = _build(self, self.front, shape, "discriminator.front")
         layers, shape = _build(self, self.layers, shape, "discriminator.layers")
+        head = SanHead if self.san else Head
         return _Judging(
             nn.Sequential(*front, *layers, nn.Flatten()),
-            Head(math.prod(shape), self.labels, image.num_classes),
+            head(math.prod(shape), self.labels, image.num_classes),
         )
 
 
 class _Made(Generator):
-    def __init__(self, layers: nn.Sequential, latent_dim: int, num_classes: int, low: float) -> None:
+    def __init__(
+        self, layers: nn.Sequential, latent_dim: int, num_classes: int, scaled: bool, low: float
+    ) -> None:
         super().__init__(latent_dim, num_classes)
         self.layers = layers
+        self.scaled = scaled
         self.low = low
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        if self.num_classes:
-            latents = torch.cat([latents, one_hot(labels, self.num_classes, latents)], 1)
-        return self.layers(latents)
+        if not self.num_classes:
+            return self.layers(latents)
+        named = one_hot(labels, self.num_classes, latents)
+        if not self.scaled:
+            return self.layers(torch.cat([latents, named], 1))
+        maps = latents
+        for layer in self.layers:
+            maps = layer(maps, named) if isinstance(layer, ClassBatchNorm) else layer(maps)
+        return maps
 
 
 class _Judging(nn.Module):

@@ -22,7 +22,7 @@ from gander.recipe.merge import edit
 from gander.recipe.plugins import import_plugins
 from gander.recipe.problems import problem_lines
 from gander.schedule import Scalar, Settings, Share, within
-from gander.techniques import ada, energy  # noqa: F401 - as above
+from gander.techniques import ada, differences, energy, top_k  # noqa: F401 - as above
 from gander.techniques.latents import Normal
 from gander.techniques.objectives import NonSaturating
 from gander.techniques.penalties import Penalties

@@ -148,6 +148,9 @@ class Wrapper(Separable):
         """Leave G's loss as it is."""
         return self.inner.g(fake, real)
 
+    def g_now(self, fake: Tensor, real: Tensor | None, clock: Clock) -> Tensor:
+        return self.inner.g_now(fake, real, clock)
+
 
 Target = Annotated[float, Field(ge=-1, le=2)]
 Targets = Target | Annotated[tuple[Target, Target], Field(strict=False)]

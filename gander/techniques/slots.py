@@ -22,13 +22,15 @@ class Logits(NamedTuple):
 
     `score` (N,) is higher for more real; a logit for the logistic losses. A discriminator with several heads
     gives the others in `more`, each as its weight in the loss and its scores, (N,) or (N, places). One that
-    stands on frozen features gives them in `features` (N, D), pooled, for penalties that compare them.
+    stands on frozen features gives them in `features` (N, D), pooled, for penalties that compare them. Where
+    the last layer has a loss of its own, `direction` (N,) is the score as that loss sees it.
     """
 
     score: Tensor
     classes: Tensor | None = None  # (N, K) class logits, where it has a class head
     more: tuple[tuple[float, Tensor], ...] = ()
     features: Tensor | None = None
+    direction: Tensor | None = None
 
     @property
     def heads(self) -> tuple[tuple[float, Tensor], ...]:
@@ -43,10 +45,14 @@ class Logits(NamedTuple):
 
     def float(self) -> Logits:
         """Give the same in float32."""
-        classes = None if self.classes is None else self.classes.float()
-        features = None if self.features is None else self.features.float()
+
+        def widened(part: Tensor | None) -> Tensor | None:
+            return None if part is None else part.float()
+
         more = tuple((weight, score.float()) for weight, score in self.more)
-        return Logits(self.score.float(), classes, more, features)
+        return Logits(
+            self.score.float(), widened(self.classes), more, widened(self.features), widened(self.direction)
+        )
 
 
 def per_image(values: Tensor) -> Tensor:
@@ -68,6 +74,7 @@ class Scene:
     """One look of the discriminator, for the penalties of one side and for all that observe.
 
     `latents` (N, Z) are those of the fakes. An update may look at real or at fake images alone.
+    `repeat` looks at others in place of the real or the fake ones, with all draws of views and net as before.
     """
 
     side: Side
@@ -77,6 +84,7 @@ class Scene:
     latents: Tensor | None = None
     real: Seen | None = None
     fake: Seen | None = None
+    repeat: Callable[[Kind, Tensor], Logits] | None = None
 
     def seen(self) -> Iterator[tuple[Kind, Seen]]:
         """Give what was looked at."""
@@ -138,6 +146,10 @@ class Objective(Part):
     def g(self, fake: Tensor, real: Tensor | None) -> Tensor:
         """Give G's loss for scores of its images; `real` comes with relative objectives only."""
         raise NotImplementedError
+
+    def g_now(self, fake: Tensor, real: Tensor | None, clock: Clock) -> Tensor:
+        """Give G's loss at this moment; the same at all moments, if not said otherwise."""
+        return self.g(fake, real)
 
 
 class Separable(Objective):

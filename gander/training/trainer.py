@@ -168,6 +168,12 @@ class Trainer:
         slopes = any(penalty.slopes for penalty, _ in self.parts.penalties(side, self.clock))
         # A compiled net can be differentiated once.
         net = self.d.net if slopes or self.recipe.updates.together else self._compiled_d
+
+        def repeat(kind: Kind, images: Tensor) -> Logits:
+            self.streams.rewind(f"{side}/{kind}/")
+            return self._logits(images, labels, f"{side}/{kind}", net)
+
+        scene.repeat = repeat
         if "fake" in kinds:
             scene.latents = self.parts.latents(count, self.streams.latents(f"{side}/latents"))
             self.streams.open(f"{side}/generator")

@@ -13,11 +13,18 @@ RESIDUAL = {"kind": "residual", "width": 8}
 R3 = {"kind": "r3", "widths": [16, 16, 8], "group": 8}
 GENERATORS = {
     "stack": (STACK_G, "concatenated"),
+    "stack, scaled": (STACK_G | {"batch_norm": True}, "batch_norm"),
     "residual": (RESIDUAL, "batch_norm"),
     "residual, embedded, chunks": (RESIDUAL | {"embedding": 4, "chunks": True}, "batch_norm"),
     "r3": (R3, "concatenated"),
 }
-DISCRIMINATORS = {"stack": STACK_D, "residual": RESIDUAL, "r3": R3}
+DISCRIMINATORS = {
+    "stack": STACK_D,
+    "stack, san": STACK_D | {"san": True},
+    "residual": RESIDUAL,
+    "residual, san": RESIDUAL | {"san": True},
+    "r3": R3,
+}
 IMAGE = ImageShape(channels=3, size=16, num_classes=4)
 
 
@@ -65,8 +72,9 @@ def test_every_latent_matters(settings, labels):
 @pytest.mark.parametrize("settings", DISCRIMINATORS.values(), ids=DISCRIMINATORS)
 def test_a_discriminator_gives_a_score_an_image_and_uses_labels_as_it_is_told(settings, labels):
     net, images = discriminator(settings, labels), torch.randn(1, 3, 16, 16).expand(2, -1, -1, -1)
-    scores, classes, _ = net(images, torch.tensor([0, 3]))
-    same, other = scores.tolist()
+    logits = net(images, torch.tensor([0, 3]))
+    same, other = logits.score.tolist()
+    classes = logits.classes
     assert (abs(same - other) > 1e-4) == (labels == "projected")
     assert (classes is not None) == (labels == "head")
     if classes is not None:

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from torch import nn
 
 from gander.errors import RecipeError
-from gander.nets.blocks import ImageShape
+from gander.nets.blocks import ClassBatchNorm, ImageShape
 from gander.nets.stack import Layer, Stack, StackDiscriminator, StackGenerator
 
 COLOUR = ImageShape(3, 32, 10)
@@ -48,6 +48,9 @@ def test_a_transposed_convolution_multiplies_the_size_by_its_stride(size, kernel
         ({"kind": "dense", "width": 5, "size": 4}, (7,), (5, 4, 4)),
         ({"kind": "upsample", "factor": 3}, (2, 5, 5), (2, 15, 15)),
         ({"kind": "max_pool"}, (2, 7, 7), (2, 3, 3)),
+        ({"kind": "pixel_shuffle"}, (12, 5, 5), (3, 10, 10)),
+        ({"kind": "pixel_unshuffle", "factor": 3}, (2, 6, 6), (18, 2, 2)),
+        ({"kind": "minibatch_deviation"}, (2, 7, 7), (3, 7, 7)),
         ({"kind": "dropout"}, (2, 7, 7), (2, 7, 7)),
     ],
     ids=lambda value: value.get("kind") if isinstance(value, dict) else None,
@@ -79,6 +82,38 @@ def generator(output=None, labels="ignored", size=8, **settings):
     return StackGenerator.model_validate(
         {"layers": layers, "output": output or {}, "labels": labels} | settings
     )
+
+
+def test_unshuffled_places_are_shuffled_back_to_where_they_were():
+    image = torch.arange(2 * 36.0).view(1, 2, 6, 6)
+    (apart,), *_ = made((2, 6, 6), kind="pixel_unshuffle", factor=3)
+    (together,), *_ = made((18, 2, 2), kind="pixel_shuffle", factor=3)
+    assert torch.equal(apart(image)[0, 4], image[0, 0, 1::3, 1::3])
+    assert torch.equal(together(apart(image)), image)
+
+
+def test_an_output_of_shuffled_pixels_makes_four_maps_of_half_the_size_for_each_channel():
+    output = {"kind": "pixel_shuffle", "stride": 2}
+    net = StackGenerator.model_validate(
+        {"layers": [{"kind": "dense", "width": 4, "size": 8}], "output": output}
+    ).build(ImageShape(3, 16), 8)
+    assert [part.out_channels for part in net.modules() if isinstance(part, nn.Conv2d)] == [12]
+    assert net(torch.randn(2, 8)).shape == (2, 3, 16, 16)
+
+
+def test_a_class_scales_and_shifts_what_batch_norm_makes_of_it():
+    net = generator(labels="batch_norm", batch_norm=True, activation="linear").build(ImageShape(1, 16, 3), 8)
+    norms = [part for part in net.modules() if isinstance(part, ClassBatchNorm)]
+    assert len(norms) == 2
+    for norm in norms:
+        nn.init.zeros_(norm.gain.weight)
+        nn.init.zeros_(norm.bias.weight)
+    norms[-1].gain.weight.data[:, 2] = 1.0  # the class 2 is twice as strong
+    maps = []
+    norms[-1].register_forward_hook(lambda module, given, made: maps.append(made))
+    latents = torch.randn(2, 8).repeat(2, 1)
+    net(latents, torch.tensor([0, 1, 2, 2]))
+    torch.testing.assert_close(maps[0][2:], 2 * maps[0][:2])
 
 
 @pytest.mark.parametrize(
@@ -138,6 +173,21 @@ CONV = {"kind": "conv", "width": 4}
                 {"layers": [{"kind": "max_pool", "size": 8}] * 2}
             ).build(COLOUR),
             "discriminator.layers.1: max_pool of 8 on maps of 4 leaves nothing",
+        ),
+        (
+            lambda: StackDiscriminator.model_validate({"layers": [{"kind": "pixel_shuffle"}]}).build(COLOUR),
+            "discriminator.layers.0: pixel_shuffle of 2 makes one map of 4, but 3 come in; "
+            "make the width before it 4",
+        ),
+        (
+            lambda: StackDiscriminator.model_validate(
+                {"layers": [{"kind": "pixel_unshuffle", "factor": 3}]}
+            ).build(COLOUR),
+            "discriminator.layers.0: pixel_unshuffle of 3: maps of 32 are no multiple of it",
+        ),
+        (
+            lambda: generator(labels="batch_norm").build(COLOUR, 8),
+            'generator.labels = "batch_norm": no layer has batch norm; set generator.batch_norm=true',
         ),
     ],
 )

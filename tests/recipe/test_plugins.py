@@ -60,7 +60,7 @@ def test_problems_with_ones_own_techniques_are_told_like_any(mine):
     )
     (problem,) = told(str(mine), ["penalties.+edgse"]).problems
     assert problem.endswith(
-        'allowed are r1, r2, gradient_penalty, lecam, auxiliary_classifier, edges; did you mean "edges"?'
+        'r1, r2, gradient_penalty, lecam, auxiliary_classifier, edges; did you mean "edges"?'
     )
 
 

@@ -37,7 +37,7 @@ def problems(patch):
         (
             {"objective": "hing"},
             'objective.kind = "hing": allowed are non_saturating, saturating, least_squares, hinge, '
-            'wasserstein, relativistic, smooth, flip; did you mean "hinge"?',
+            'wasserstein, relativistic, smooth, flip, top_k; did you mean "hinge"?',
         ),
         (
             {"generator.activation": "rleu"},

@@ -118,6 +118,18 @@ def test_a_trainer_is_freed_when_it_is_dropped():
         gc.enable()
 
 
+def test_what_is_looked_at_again_is_seen_through_the_same_views_and_masks():
+    made = trainer(
+        discriminator__layers__0={"kind": "dropout", "rate": 0.5},
+        views=[{"kind": "diffaugment"}, {"kind": "instance_noise"}],
+        penalties=[{"kind": kind, "sigma": 1e-12} for kind in ("approximate_r1", "approximate_r2")],
+    )
+    for _ in range(2):
+        made.step()
+    row = made.stats.means()
+    assert row["approximate_r1/d"] == row["approximate_r2/d"] == 0
+
+
 class TwoHeads(nn.Module):
     """A score of the image's mean, and a frozen net's scores of its places at a fifth of the weight."""
 
