@@ -97,7 +97,7 @@ FLAVOURS: dict[str, dict[str, Any]] = {
         "generator.labels": "concatenated",
         "discriminator.labels": "projected",
         "features": {"kind": "classes", "epochs": 1, "width": 4},
-        "penalties": [{"kind": "energy_distance"}],
+        "penalties": ["energy_distance", "classifier_guidance"],
     },
     "d_steps": _NO_BATCH_NORM
     | {

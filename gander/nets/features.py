@@ -67,7 +67,7 @@ class RandomFeatures(Features):
 class FeatureNet(nn.Module):
     """Six convolutions on half-size maps: images (N, C, S, S) in [-1, 1] in, maps at S/2, S/4 and S/8 out."""
 
-    def __init__(self, channels: int, width: int) -> None:
+    def __init__(self, channels: int, width: int, outputs: int = 0) -> None:
         super().__init__()
         self.widths = (round(4 * width / 3), round(8 * width / 3), round(16 * width / 3))
         first, second, third = self.widths
@@ -79,6 +79,12 @@ class FeatureNet(nn.Module):
                 nn.Sequential(pooled, *_block(second, third), *_block(third, third)),
             ]
         )
+
+        self.last = nn.Linear(third, outputs) if outputs else None
+
+    def logits(self, maps: Maps) -> Tensor | None:
+        """Give what a net that learned a task says of its maps, (N, outputs)."""
+        return self.last(maps[-1].mean((2, 3))) if self.last is not None else None
 
     def forward(self, images: Tensor) -> Maps:
         maps: Maps = []
@@ -159,7 +165,8 @@ class Guided(nn.Module):
         if image.size % 2:
             raise RecipeError(f"features: need images of an even size; the data has {image}; set data.size")
         self.net = net
-        self.features = FeatureNet(image.channels, features.width).requires_grad_(False)
+        outputs = image.num_classes if features.task == "classes" else 0
+        self.features = FeatureNet(image.channels, features.width, outputs).requires_grad_(False)
         self.heads = FeatureHeads(self.features.widths, image.num_classes)
         self.weight = features.weight
 
@@ -167,4 +174,5 @@ class Guided(nn.Module):
         said: Logits = self.net(images, labels)
         maps = self.features(images)
         more = tuple((self.weight, score) for score in self.heads(maps, labels))
-        return said._replace(more=(*said.more, *more), features=pooled(maps))
+        guides = self.features.logits(maps)
+        return said._replace(more=(*said.more, *more), features=pooled(maps), guides=guides)

@@ -22,7 +22,7 @@ from gander.recipe.merge import edit
 from gander.recipe.plugins import import_plugins
 from gander.recipe.problems import problem_lines
 from gander.schedule import Scalar, Settings, Share, within
-from gander.techniques import ada, differences, energy, top_k  # noqa: F401 - as above
+from gander.techniques import ada, differences, featured, top_k  # noqa: F401 - as above
 from gander.techniques.latents import Normal
 from gander.techniques.objectives import NonSaturating
 from gander.techniques.penalties import Penalties
@@ -215,10 +215,15 @@ class Recipe(Settings):
 
     def _feature_problems(self) -> list[str]:
         problems = []
-        if self.features is None and any(penalty.kind == "energy_distance" for penalty in self.penalties):
-            problems.append(
-                "penalties: energy_distance compares features, and there are none; set features=classes"
-            )
+        for kind in {penalty.kind for penalty in self.penalties} & {"energy_distance", "classifier_guidance"}:
+            if self.features is None:
+                problems.append(
+                    f"penalties: {kind} stands on frozen features, and there are none; set features=classes"
+                )
+            elif kind == "classifier_guidance" and not (self.features.task == "classes" and self.uses_labels):
+                problems.append(
+                    f"penalties: {kind} needs nets with labels and a frozen classifier; set features=classes"
+                )
         if self.train.per_class and self.features is not None and self.features.task == "classes":
             problems.append(
                 'features.kind = "classes": train.per_class shows one class at a time; set features=rotations'

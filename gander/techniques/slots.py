@@ -30,6 +30,7 @@ class Logits(NamedTuple):
     classes: Tensor | None = None  # (N, K) class logits, where it has a class head
     more: tuple[tuple[float, Tensor], ...] = ()
     features: Tensor | None = None
+    guides: Tensor | None = None  # (N, K) class logits of a frozen classifier
     direction: Tensor | None = None
 
     @property
@@ -51,7 +52,12 @@ class Logits(NamedTuple):
 
         more = tuple((weight, score.float()) for weight, score in self.more)
         return Logits(
-            self.score.float(), widened(self.classes), more, widened(self.features), widened(self.direction)
+            self.score.float(),
+            widened(self.classes),
+            more,
+            widened(self.features),
+            widened(self.guides),
+            widened(self.direction),
         )
 
 

@@ -35,24 +35,24 @@ class Learned:
     record: dict[str, Any]
 
 
-class _Telling(nn.Module):
-    """A classifier on the coarsest features: uint8 images (N, C, S, S) in, logits (N, K) out."""
+class _Scaled(nn.Module):
+    """A feature net as a classifier: uint8 images (N, C, S, S) in, logits (N, K) out."""
 
-    def __init__(self, net: FeatureNet, num_classes: int) -> None:
+    def __init__(self, net: FeatureNet) -> None:
         super().__init__()
         self.net = net
-        self.classes = nn.Linear(net.widths[-1], num_classes)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor | None:
         scaled = images.float().div(127.5).sub(1).contiguous(memory_format=torch.channels_last)
-        return self.classes(self.net(scaled)[-1].mean((2, 3)))
+        return self.net.logits(self.net(scaled))
 
 
 def with_features(trainer: Trainer, images: Images) -> Trainer:
     """Give a trainer whose discriminator holds the frozen net that its recipe asks for, if it does."""
     if trainer.recipe.features is not None:
         learned = learn_features(trainer.recipe.features, images, trainer.machine)
-        trainer.d.net.features.load_state_dict(learned.weights)
+        own = trainer.d.net.features
+        own.load_state_dict({name: learned.weights[name] for name in own.state_dict()})
         trainer.ancestry = [learned.record]
     return trainer
 
@@ -62,7 +62,7 @@ def learn_features(features: Features, images: Images, machine: Machine) -> Lear
 
     Raises: DataError where its task needs classes and there are none; StorageError.
     """
-    key = {"design": 1, "data": images.digest, **features.model_dump(exclude={"weight"})}
+    key = {"design": 2, "data": images.digest, **features.model_dump(exclude={"weight"})}
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
     path = cache_folder() / "features" / f"{name}.safetensors"
 
@@ -90,7 +90,8 @@ def _read(path: Path) -> Learned | None:
 
 def _write(path: Path, features: Features, images: Images, machine: Machine) -> None:
     torch.manual_seed(features.seed)
-    net = FeatureNet(images.channels, features.width)
+    count = {"classes": len(images.classes), "rotations": 4}.get(features.task or "", 0)
+    net = FeatureNet(images.channels, features.width, count)
     record: dict[str, Any] = {
         "kind": f"features.{features.kind}",
         "design": "FeatureNet",
@@ -98,7 +99,6 @@ def _write(path: Path, features: Features, images: Images, machine: Machine) -> 
     }
     if features.task is not None:
         training_set, held_out = split_data(images) if features.task == "classes" else _turned(images)
-        count = len(images.classes) if features.task == "classes" else 4
         settings = Hyperparameters(
             epochs=features.epochs,
             batch=min(_BATCH, max(16, len(training_set.labels) // 40)),
@@ -107,7 +107,7 @@ def _write(path: Path, features: Features, images: Images, machine: Machine) -> 
             shift=images.size // 8,
             seed=features.seed,
         )
-        classifier = Classifier(training_set, count, settings, machine, _Telling(net, count))
+        classifier = Classifier(training_set, count, settings, machine, _Scaled(net))
         title = f"Learning features of {images.source}"
         with progress(title, features.epochs * len(training_set.labels)) as advance:
             while not classifier.finished:

@@ -53,7 +53,7 @@ def test_no_step_moves_them_and_the_heads_learn(tmp_path):
 
 
 def test_a_recipe_says_what_its_features_lack(tmp_path):
-    with pytest.raises(RecipeError, match="energy_distance compares features, and there are none"):
+    with pytest.raises(RecipeError, match="energy_distance stands on frozen features, and there are none"):
         tiny(tmp_path, patch={"penalties": ["energy_distance"]})
     np.savez(tmp_path / "data.npz", images=np.zeros((20, 8, 8, 3), np.uint8))
     with pytest.raises(RecipeError, match="no labels, and this recipe's features are a classifier's"):

@@ -1,4 +1,4 @@
-"""The energy distance between fake and real features: what keeps the images of a class apart."""
+"""Penalties that look at fakes through the frozen features of a recipe."""
 
 from __future__ import annotations
 
@@ -37,6 +37,27 @@ class EnergyDistance(Penalty):
         to_real = _distances(fake, real.detach()).mean(1)
         to_fakes = _distances(fake, fake).sum(1) / (len(fake) - 1)
         return scene.clock.now(self.weight) * (2 * to_real - to_fakes)
+
+
+class ClassifierGuidance(Penalty):
+    """Cross-entropy of what the frozen classifier takes a fake for, with its label, in G's update.
+
+    Hurts when: its weight is large: G makes the easiest image of each class.
+    Source: Sauer et al. 2022, section 3.4.
+    """
+
+    kind: Literal["classifier_guidance"] = "classifier_guidance"
+    sides: ClassVar[tuple[Side, ...]] = ("g",)
+    needs: ClassVar[tuple[Kind, ...]] = ("fake",)
+    weight: NonNegative = 0.1
+
+    def __call__(self, scene: Scene) -> Tensor:
+        """Give weight times the cross-entropy."""
+        assert scene.fake is not None
+        assert scene.fake.logits.guides is not None
+        assert scene.fake.labels is not None
+        term = F.cross_entropy(scene.fake.logits.guides, scene.fake.labels, reduction="none")
+        return scene.clock.now(self.weight) * term
 
 
 def _joined(features: Tensor | None, labels: Tensor | None) -> Tensor:

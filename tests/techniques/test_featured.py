@@ -1,9 +1,9 @@
-"""The energy distance, beside sums by hand."""
+"""Penalties in frozen features, beside sums by hand."""
 
 import torch
 
 from gander.schedule import Clock
-from gander.techniques.energy import EnergyDistance
+from gander.techniques.featured import ClassifierGuidance, EnergyDistance
 from gander.techniques.slots import Logits, Scene, Seen
 
 
@@ -35,3 +35,11 @@ def test_fakes_of_one_class_that_are_all_alike_are_driven_apart_along_what_is_re
     assert apart.mean() > 0
     one_for_all = EnergyDistance()(scene(real, torch.zeros(8, 2), labels)).mean()
     assert EnergyDistance()(scene(real, real.clone(), labels)).mean() < one_for_all
+
+
+def test_guidance_is_the_cross_entropy_of_the_frozen_classifier():
+    labels = torch.tensor([0, 1])
+    logits = Logits(torch.zeros(2), guides=torch.tensor([[1.0, 3.0], [1.0, 3.0]]))
+    term = ClassifierGuidance(weight=2.0)(Scene("g", Clock(), None, fake=Seen(None, labels, logits)))
+    softplus = torch.nn.functional.softplus
+    torch.testing.assert_close(term, 2 * softplus(torch.tensor([2.0, -2.0])))
