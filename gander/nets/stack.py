@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -254,24 +254,29 @@ def _build(net: Stack, layers: Sequence[Layer], shape: Shape, where: str, condit
 
 
 class StackGenerator(Stack, GeneratorDesign):
-    """A generator said layer by layer; labels are appended to the latents, or scale every batch norm."""
+    """A generator said layer by layer.
+
+    Labels are appended to the latents, or scale every batch norm; with `latents = "everywhere"` so do these.
+    """
 
     kind: Literal["stack"] = "stack"
     layers: Layers = Field(min_length=1)
     output: Output = Output()
     labels: Literal["ignored", "batch_norm", "concatenated"] = "ignored"
+    latents: Literal["first", "everywhere"] = "first"
 
     def build(self, image: ImageShape, latent_dim: int) -> Generator:
         """Make the net for one shape of image; RecipeError where the layers end in another."""
         num_classes = image.num_classes if self.labels != "ignored" else 0
-        scaled = self.labels == "batch_norm"
-        inputs = latent_dim if scaled else latent_dim + num_classes
-        condition = num_classes if scaled else 0
+        takes = _Takes(
+            self.labels == "concatenated", self.labels == "batch_norm", self.latents == "everywhere"
+        )
+        inputs = latent_dim + num_classes * takes.labels_first
+        condition = num_classes * takes.labels_everywhere + latent_dim * takes.latents_everywhere
         made, shape = _build(self, self.layers, (inputs,), "generator.layers", condition)
-        if scaled and not any(isinstance(part, ClassBatchNorm) for part in made):
-            raise RecipeError(
-                'generator.labels = "batch_norm": no layer has batch norm; set generator.batch_norm=true'
-            )
+        if condition and not any(isinstance(part, ClassBatchNorm) for part in made):
+            what = 'labels = "batch_norm"' if takes.labels_everywhere else 'latents = "everywhere"'
+            raise RecipeError(f"generator.{what}: no layer has batch norm; set generator.batch_norm=true")
         if len(shape) != 3:
             raise RecipeError("generator.layers: no layer makes maps; give the first dense layer a size")
         last, shape = _output(shape, image.channels, self.output, self.bias)
@@ -282,7 +287,7 @@ class StackGenerator(Stack, GeneratorDesign):
             )
         layers = nn.Sequential(*made, *last, activation(self.output.activation))
         low = 0.0 if self.output.activation == "sigmoid" else -1.0
-        return _Made(layers, latent_dim, num_classes, scaled, low)
+        return _Made(layers, latent_dim, num_classes, takes, low)
 
 
 class StackDiscriminator(Stack, DiscriminatorDesign):
@@ -306,24 +311,32 @@ class StackDiscriminator(Stack, DiscriminatorDesign):
         )
 
 
+class _Takes(NamedTuple):
+    """Where a generator takes what it is given: in front, or at every batch norm."""
+
+    labels_first: bool
+    labels_everywhere: bool
+    latents_everywhere: bool
+
+
 class _Made(Generator):
     def __init__(
-        self, layers: nn.Sequential, latent_dim: int, num_classes: int, scaled: bool, low: float
+        self, layers: nn.Sequential, latent_dim: int, num_classes: int, takes: _Takes, low: float
     ) -> None:
         super().__init__(latent_dim, num_classes)
         self.layers = layers
-        self.scaled = scaled
+        self.takes = takes
         self.low = low
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        if not self.num_classes:
-            return self.layers(latents)
-        named = one_hot(labels, self.num_classes, latents)
-        if not self.scaled:
-            return self.layers(torch.cat([latents, named], 1))
-        maps = latents
+        named = [one_hot(labels, self.num_classes, latents)] if self.num_classes else []
+        maps = torch.cat([latents, *named], 1) if self.takes.labels_first else latents
+        if not (self.takes.labels_everywhere or self.takes.latents_everywhere):
+            return self.layers(maps)
+        everywhere = [latents] if self.takes.latents_everywhere else []
+        condition = torch.cat([*everywhere, *(named if self.takes.labels_everywhere else ())], 1)
         for layer in self.layers:
-            maps = layer(maps, named) if isinstance(layer, ClassBatchNorm) else layer(maps)
+            maps = layer(maps, condition) if isinstance(layer, ClassBatchNorm) else layer(maps)
         return maps
 
 
