@@ -72,13 +72,6 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
             line = line[file.write(line) :]
 
 
-def sync_file(path: Path) -> None:
-    """Make what was appended to a file survive a power cut."""
-    if path.exists():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-
-
 def cut_rows(path: Path, rows: int) -> None:
     """Keep the first `rows` lines of a log and drop what was written after them, in one step."""
     if path.exists():
@@ -99,7 +92,7 @@ def write_whole(path: Path, content: bytes) -> None:
     except OSError:
         draft.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
 @contextmanager
@@ -112,9 +105,6 @@ def made_whole(folder: Path) -> Iterator[Path]:
     try:
         with draft_of(folder) as draft:
             yield draft
-            for file in draft.rglob("*"):
-                if file.is_file():
-                    sync_file(file)
     except OSError as error:
         raise storage_error(error, folder) from None
 
@@ -126,8 +116,10 @@ def draft_of(folder: Path) -> Iterator[Path]:
     try:
         draft.mkdir(parents=True)
         yield draft
+        for path in (*draft.rglob("*"), draft):
+            sync(path)
         draft.rename(folder)
-        sync_folder(folder.parent)
+        sync(folder.parent)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -145,8 +137,8 @@ def check_folder(path: Path) -> None:
         raise UsageError(f'--to "{path}": there is no folder {path.parent}', hint=f"mkdir -p {path.parent}")
 
 
-def sync_folder(path: Path) -> None:
-    """Make the names in a folder survive a power cut."""
+def sync(path: Path) -> None:
+    """Make what was written to a file, or the names in a folder, survive a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

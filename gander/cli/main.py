@@ -18,6 +18,7 @@ from typer.core import TyperCommand
 
 from gander.cli.benching import bench
 from gander.cli.exporting import export
+from gander.cli.judging import judge
 from gander.cli.options import Classes, GeneratorName, Json
 from gander.cli.showing import data, explain, recipes, runs, sample
 from gander.cli.training import resume, train
@@ -33,32 +34,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _verb in (train, resume, sample, runs, recipes, data, explain, export, bench):
+for _verb in (train, resume, sample, runs, recipes, data, explain, judge):
     app.command()(_verb)
-
-
-@app.command()
-def judge(
-    source: Annotated[str, typer.Argument(metavar="DATA", help="A name, or a folder or file, with labels.")],
-    size: Annotated[
-        int | None, typer.Option("--size", help="Pixels a side, as data.size.", show_default="as they are")
-    ] = None,
-    epochs: Annotated[
-        int | None, typer.Option("--epochs", min=1, max=10_000, show_default="a million images")
-    ] = None,
-    mirror: Annotated[
-        bool | None,
-        typer.Option(
-            "--mirror/--no-mirror", help="Mirrored images keep their class.", show_default="if known"
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, max=2**31)] = 0,
-    json: Json = False,
-) -> None:
-    """Train the judge of a data set: the small classifier that scores are made with."""
-    from gander.cli.judging import judge_verb
-
-    judge_verb(source, size, epochs, mirror, seed, json)
 
 
 @app.command()
@@ -159,6 +136,10 @@ def generate(
         made = write_data_set(run, n, to, *plan, typed_command(), device, progress)
     if speaks:
         show_data_set(made, time.monotonic() - began, json)
+
+
+app.command()(export)
+app.command()(bench)
 
 
 def main() -> None:

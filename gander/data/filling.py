@@ -27,22 +27,17 @@ class _ColourAfterGrey(Exception):  # noqa: N818 - not an error: the set is read
 
 
 def fill(folder: Path, origin: Origin, size: int | None, title: str) -> None:
-    """Write pixels.npy, labels.npy (where there are labels) and meta.json into a fresh folder.
+    """Write pixels.npy, labels.npy (where there are labels) and meta.json into an empty folder.
 
     Raises: DataError where no image can be used.
     """
-    folder.mkdir(parents=True)
     try:
         filling = _fill(folder, origin, size, title, channels=0)
     except _ColourAfterGrey:
         filling = _fill(folder, origin, size, title, channels=3)
     if filling.labelled:
-        with (folder / "labels.npy").open("wb") as file:
-            np.save(file, np.array(filling.labels, np.int64))
-            _sync(file)
-    with (folder / "meta.json").open("w") as text:
-        json.dump(filling.meta(), text)
-        _sync(text)
+        np.save(folder / "labels.npy", np.array(filling.labels, np.int64))
+    (folder / "meta.json").write_text(json.dumps(filling.meta()))
 
 
 def _fill(folder: Path, origin: Origin, size: int | None, title: str, channels: int) -> _Filling:
@@ -136,7 +131,6 @@ class _Filling:
         """Put the count into the header, name the classes and close the fingerprint."""
         self.file.seek(0)
         self._write_header(len(self.hashes))
-        _sync(self.file)
         if self.labelled and not self.classes:
             self.classes = tuple(str(index) for index in range(max(self.labels) + 1))
         self.fingerprint.update(np.array(self.labels if self.labelled else [], "<i8").tobytes())
@@ -157,8 +151,3 @@ class _Filling:
             "duplicates": len(self.hashes) - len({*self.hashes}),
             "problems": [astuple(problem) for problem in self.problems],
         }
-
-
-def _sync(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from gander.engine.guard import first_bad
 from gander.errors import CheckpointError, NumericsError
-from gander.files import storage_error, sync_folder
+from gander.files import draft_of, storage_error
 from gander.run import RESUME, Run
 
 _TENSORS, _PROGRESS, _MANIFEST = "state.safetensors", "progress.json", "manifest.json"
@@ -55,20 +54,15 @@ def save_checkpoint(
     contents[_MANIFEST] = json.dumps(listed, indent=2).encode() + b"\n"
     if _holds(folder, contents):
         return folder
-    draft = run.checkpoints / f".draft-{os.getpid()}"
     try:
         _sweep(run)  # a killed process may have left a draft of the same name
-        draft.mkdir(parents=True)
-        for name, data in contents.items():
-            _write(draft / name, data)
-        sync_folder(draft)
-        if folder.exists():  # of the same moment, but damaged or from other threads
-            folder.rename(run.checkpoints / f".replaced-{folder.name}")
-        draft.rename(folder)
-        sync_folder(run.checkpoints)
+        with draft_of(folder) as draft:
+            for name, data in contents.items():
+                (draft / name).write_bytes(data)
+            if folder.exists():  # of the same moment, but damaged or from other threads
+                folder.rename(folder.with_name(f".replaced-{folder.name}"))
         tidy_checkpoints(run, keep, best)
     except OSError as error:
-        shutil.rmtree(draft, ignore_errors=True)
         raise storage_error(error, folder, RESUME) from None
     return folder
 
@@ -160,15 +154,8 @@ def _holds(folder: Path, contents: Mapping[str, bytes]) -> bool:
         return False
 
 
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def _sweep(run: Run) -> None:
-    for debris in (*run.checkpoints.glob(".draft-*"), *run.checkpoints.glob(".replaced-*")):
+    for debris in run.checkpoints.glob(".*"):
         shutil.rmtree(debris, ignore_errors=True)
 
 

@@ -102,6 +102,5 @@ def _batch(name: str, encoded: bytes) -> Iterator[Entry]:
         flat, labels = (batch[key] if key in batch else batch[key.encode()] for key in ("data", "labels"))
         images = np.asarray(flat, np.uint8).reshape(-1, 3, _SIDE, _SIDE).transpose(0, 2, 3, 1)
     except Exception as error:  # a damaged pickle may raise anything
-        yield unreadable(name, f"damaged: {error}")
-        return
-    yield from array_entries(name, images, labels)
+        return iter([unreadable(name, f"damaged: {error}")])
+    return array_entries(name, images, labels)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from gander.data.formats.folder import IMAGE_SUFFIXES
-from gander.data.formats.format import CONFIDENCE, MOST_BYTES, Batch, Layout, WrittenFormat, move_bytes
-from gander.data.origins import Contents, Entry, Origin, cards_in, class_names, unreadable
+from gander.data.formats.format import CONFIDENCE, MOST_BYTES, Batch, Layout, WrittenFormat
+from gander.data.origins import Contents, numbered
 
 _LABEL = ".cls"
 
@@ -25,9 +24,9 @@ class Tar(WrittenFormat):
     about = "WebDataset shards"
     loading = Path(__file__).with_suffix(".md").read_text("utf-8")
 
-    def origin(self, root: Path, files: list[Path], split: str) -> Origin:
-        cards = cards_in(files[0].parent, files[0].stem)
-        return Origin(root, (*files, *cards), "tar", lambda: _read(root, files, class_names(cards)))
+    def read(self, path: Path, name: str, split: str) -> Contents:
+        labelled = any(label is not None for _, label in _samples(path))
+        return Contents(numbered(name, _samples(path)), labelled)
 
     def bytes_each(self, layout: Layout) -> int:
         block = tarfile.BLOCKSIZE
@@ -35,10 +34,10 @@ class Tar(WrittenFormat):
         small = bool(layout.classes) + layout.confident
         return block + image + small * 2 * block
 
-    def write(self, path: Path, batches: Iterator[Batch], layout: Layout, first: bool) -> None:
+    def write(self, path: Path, batches: Iterator[Batch], layout: Layout) -> None:
         with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
             for batch in batches:
-                for place, encoded in enumerate(batch.encoded):
+                for place, encoded in enumerate(batch.images):
                     files = {"png": encoded}
                     if batch.labels is not None:
                         files["cls"] = b"%d" % batch.labels[place]
@@ -48,30 +47,6 @@ class Tar(WrittenFormat):
                         member = tarfile.TarInfo(f"{batch.first + place:08d}.{suffix}")
                         member.size = len(content)
                         archive.addfile(member, io.BytesIO(content))
-            end = archive.offset
-        os.truncate(path, end)  # other parts follow; `join` writes the end of the archive
-
-    def join(self, parts: list[Path], path: Path, layout: Layout) -> None:
-        with path.open("wb") as whole:
-            move_bytes(parts, whole)
-            end = whole.tell() + 2 * tarfile.BLOCKSIZE
-            whole.truncate(-(-end // tarfile.RECORDSIZE) * tarfile.RECORDSIZE)
-
-
-def _read(root: Path, files: list[Path], classes: tuple[str, ...]) -> Contents:
-    labelled = any(label is not None for _, label in _samples(files[0]))
-    entries = (entry for file in files for entry in _entries(str(file.relative_to(root)), file))
-    return Contents(entries, labelled, classes)
-
-
-def _entries(name: str, path: Path) -> Iterator[Entry]:
-    row = 0
-    try:
-        for encoded, label in _samples(path):
-            yield Entry(name, row, encoded, label)
-            row += 1
-    except Exception as error:  # a damaged file may raise anything
-        yield unreadable(name, f"damaged from here on: {error}", row)
 
 
 def _samples(path: Path) -> Iterator[tuple[bytes, int | None]]:
