@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gander.cli.options import Json
-from gander.cli.progress import counting, duration, say
+from gander.cli.progress import duration, say
+from gander.data.progress import progress
 
 if TYPE_CHECKING:
     from gander.actions.judge import Epoch
@@ -43,8 +44,8 @@ def judge(
 
     device, command = os.environ.get("GANDER_DEVICE", "auto"), shlex.join(["gander", *sys.argv[1:]])
     report = (lambda epoch: None) if as_json else _say_epoch
-    with counting(0, as_json) as progress:
-        trained = train(source, size, epochs, mirror, seed, device, command, progress, report)
+    with progress("Training the judge", None, quiet=as_json) as count:
+        trained = train(source, size, epochs, mirror, seed, device, command, count, report)
     record = trained.record
     if as_json:
         say(json.dumps({"judge": str(trained.path)} | asdict(record)))

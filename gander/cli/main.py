@@ -127,13 +127,13 @@ def generate(
 
     from gander.actions.generate import generate as write_data_set
     from gander.cli.generating import show_data_set, typed_command
-    from gander.cli.progress import counting
+    from gander.data.progress import progress
 
     began, speaks = time.monotonic(), os.environ.get("RANK", "0") == "0"
     device = os.environ.get("GANDER_DEVICE", "auto")
     plan = format, classes or (), like, label_with, seed, truncation, keep, no_copies, no_duplicates, license
-    with counting(n, json or not speaks) as progress:
-        made = write_data_set(run, n, to, *plan, typed_command(), device, progress)
+    with progress("Generating", n, quiet=json or not speaks) as count:
+        made = write_data_set(run, n, to, *plan, typed_command(), device, count)
     if speaks:
         show_data_set(made, time.monotonic() - began, json)
 

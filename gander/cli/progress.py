@@ -1,23 +1,20 @@
-"""How long work shows itself: a live line on a terminal, plain lines elsewhere."""
+"""How a training shows itself: a live line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
 from gander.run import Run
 from gander.scores.table import METRICS
 from gander.training.watcher import Watcher
 
 _EVERY_SECONDS = 5.0  # at the most, between plain lines
-_EVERY_COUNT = 30.0  # the same, where there is only a count to tell
 
 
 def say(text: str) -> None:
@@ -26,39 +23,6 @@ def say(text: str) -> None:
         print(text, flush=True)
     except BrokenPipeError:
         sys.stdout = open("/dev/null", "w")  # noqa: SIM115 - lives as long as the process
-
-
-@contextmanager
-def counting(total: int, quiet: bool, what: str = "") -> Iterator[Callable[..., object]]:
-    """Show how many of so many are done, off a terminal now and then.
-
-    Gives what hears how many more are done and, where it has changed, how many there are.
-    """
-    if quiet:
-        yield lambda count, total=None: None
-        return
-    if not sys.stdout.isatty():
-        yield _Plain(total, what).tell
-        return
-    columns = (TextColumn(f"{what}{{task.completed:,.0f}} / {{task.total:,.0f}}"), BarColumn(None))
-    with Progress(*columns, TimeRemainingColumn(), transient=True) as live:
-        task = live.add_task("", total=total)
-        yield lambda count, total=None: live.update(task, advance=count, total=total)
-
-
-class _Plain:
-    """Prints a line every half a minute."""
-
-    def __init__(self, total: int, what: str) -> None:
-        self._total, self._what = total, what
-        self._done, self._said_at = 0, time.monotonic()
-
-    def tell(self, count: int, total: int | None = None) -> None:
-        """Hear of more."""
-        self._done, self._total = self._done + count, total or self._total
-        if time.monotonic() - self._said_at >= _EVERY_COUNT:
-            self._said_at = time.monotonic()
-            say(f"{self._what}{self._done:,} / {self._total:,}")
 
 
 class TrainingProgress(Watcher):

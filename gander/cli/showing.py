@@ -145,7 +145,8 @@ def data(
     as_json: Json = False,
 ) -> None:
     """List the data sets known by name, or check one: every broken image and label, counts, channel means."""
-    from gander.data import NAMED, SHAPES, inspect_data
+    from gander.data.check import inspect_data
+    from gander.data.names import NAMED, SHAPES
 
     if source is None:
         names = [SHAPES, *NAMED]

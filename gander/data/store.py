@@ -126,19 +126,11 @@ def _load(folder: Path) -> Stored | None:
     """Open a folder of the store; None where it is absent or damaged."""
     try:
         meta = json.loads((folder / "meta.json").read_text())
-        pixels = np.load(folder / "pixels.npy", mmap_mode="r")
+        pixels = np.memmap(folder / "pixels.bin", np.uint8, "r", shape=tuple(meta["shape"]))
         labels = np.load(folder / "labels.npy") if meta["labelled"] else None
-        return Stored(
-            folder=folder,
-            pixels=pixels,
-            labels=labels,
-            classes=tuple(meta["classes"]),
-            named=meta["named"],
-            fingerprint=meta["fingerprint"],
-            digest=meta["digest"],
-            duplicates=meta["duplicates"],
-            problems=tuple(Problem(*problem) for problem in meta["problems"]),
-        )
+        classes, problems = tuple(meta["classes"]), tuple(Problem(*problem) for problem in meta["problems"])
+        known = meta["named"], meta["fingerprint"], meta["digest"], meta["duplicates"]
+        return Stored(folder, pixels, labels, classes, *known, problems)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

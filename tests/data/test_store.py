@@ -57,7 +57,7 @@ def test_changed_content_is_decoded_again_under_the_same_path(cache, archive):
 def test_a_damaged_store_is_filled_again(cache, archive):
     stored = find_stored(str(archive), "", None, "train")
     pixels = np.array(stored.pixels)
-    with (stored.folder / "pixels.npy").open("r+b") as file:
+    with (stored.folder / "pixels.bin").open("r+b") as file:
         file.truncate(1000)
     assert np.array_equal(open_images(str(archive)).pixels, pixels)
 
@@ -77,7 +77,7 @@ def test_a_killed_process_leaves_nothing_that_is_seen(cache):
     command = [sys.executable, "-c", "from gander.data.images import open_images; open_images('shapes')"]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
-    while not [*cache.glob("images/.*.draft/pixels.npy")]:
+    while not [*cache.glob("images/.*.draft/pixels.bin")]:
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.01)

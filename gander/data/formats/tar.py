@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 
 from gander.data.formats.folder import IMAGE_SUFFIXES
@@ -51,24 +52,18 @@ class Tar(WrittenFormat):
 
 def _samples(path: Path) -> Iterator[tuple[bytes, int | None]]:
     """Return images with their labels; a sample's files stand one after another."""
-    stem, image, label = "", b"", None
     with tarfile.open(path, "r|") as archive:
-        for member in archive:
-            place = PurePosixPath(member.name)
-            if not member.isfile() or place.name.startswith("."):
-                continue
-            if member.size > MOST_BYTES:
-                raise ValueError(f"{member.name}: more than {MOST_BYTES >> 20} MiB")
-            own = str(place.parent / place.name.split(".")[0])
-            if own != stem:
-                if image:
-                    yield image, label
-                stem, image, label = own, b"", None
-            content = archive.extractfile(member)
-            assert content is not None
-            if place.suffix.lower() in IMAGE_SUFFIXES:
-                image = content.read()
-            elif place.suffix == _LABEL:
-                label = int(content.read())
-    if image:
-        yield image, label
+        files = ((PurePosixPath(member.name), member) for member in archive if member.isfile())
+        seen = ((place, member) for place, member in files if not place.name.startswith("."))
+        for _, sample in groupby(seen, lambda file: (file[0].parent, file[0].name.split(".")[0])):
+            image, label = b"", None
+            for place, member in sample:
+                if member.size > MOST_BYTES:
+                    raise ValueError(f"{member.name}: more than {MOST_BYTES >> 20} MiB")
+                content = archive.extractfile(member)
+                if content and place.suffix.lower() in IMAGE_SUFFIXES:
+                    image = content.read()
+                elif content and place.suffix == _LABEL:
+                    label = int(content.read())
+            if image:
+                yield image, label
