@@ -28,8 +28,7 @@ def say(text: str) -> None:
 class TrainingProgress(Watcher):
     """Shows losses, D(real), D(fake), images a second and time left; a context manager."""
 
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
+    def __init__(self) -> None:
         self._live: Progress | None = None
         self._shown_at = -math.inf
         self._began = 0.0
@@ -45,8 +44,6 @@ class TrainingProgress(Watcher):
     def started(self, run: Run, images: int, total: int, notes: list[str]) -> None:
         """Name the run and begin."""
         self._began, self._start, self._total = time.monotonic(), images, total
-        if self._quiet:
-            return
         for note in notes:
             say(note)
         say(f"run {run.path}: {total:,} images" + (f", going on after {images:,}" if images else ""))
@@ -64,8 +61,6 @@ class TrainingProgress(Watcher):
 
     def logged(self, row: dict[str, Any]) -> None:
         """Show a row's numbers."""
-        if self._quiet:
-            return
         text = describe(row, self._left(row["images"]))
         if self._live is not None:
             self._live.update(self._task, description=text)
@@ -75,8 +70,6 @@ class TrainingProgress(Watcher):
 
     def scored(self, row: dict[str, Any], best: bool) -> None:
         """Show the scores, each with its floor."""
-        if self._quiet:
-            return
         shown = [metric.name for metric in METRICS if metric.in_progress]
         parts = [f"{name} {row[name]:.3g} ({row[f'{name}/floor']:.3g})" for name in shown if name in row]
         text = "  ".join(parts) + ("  best so far" if best else "")

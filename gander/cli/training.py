@@ -50,7 +50,7 @@ def train(
         )
     from gander.training import loop
 
-    def work(progress: TrainingProgress) -> Run:
+    def work(progress: TrainingProgress | None) -> Run:
         if source is None:
             return loop.train(name, run, progress, patch=patch)
         return loop.branch(source, patch, run, progress)
@@ -65,10 +65,10 @@ def resume(run: RunName, as_json: Json = False) -> None:
     _follow(lambda progress: loop.resume(run, progress), as_json)
 
 
-def _follow(work: Callable[[TrainingProgress], Run], as_json: bool) -> None:
+def _follow(work: Callable[[TrainingProgress | None], Run], as_json: bool) -> None:
     speaks = os.environ.get("RANK", "0") == "0"
-    with TrainingProgress(quiet=as_json or not speaks) as progress:
-        run = work(progress)
+    with TrainingProgress() as progress:
+        run = work(progress if speaks and not as_json else None)
     if speaks:
         _close(run, as_json)
 

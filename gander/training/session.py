@@ -209,7 +209,7 @@ class Session:
 
     def sampler(self) -> Sampler:
         """Give what draws images from the averaged generator."""
-        weights = self.recipe.averages[0].weights
+        weights = self.recipe.average[0].weights
         return Sampler(self.whole_generator(), self.recipe.latents, self.images.classes, weights)
 
     def draw_samples(self) -> None:
