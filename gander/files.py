@@ -25,7 +25,7 @@ def locked(folder: Path, doing: str) -> IO[bytes]:
 
     Raises: RunInUseError with the holder's process number, StorageError.
     """
-    try:
+    with disk_refusals(folder):
         file = (folder / LOCK).open("ab+", buffering=0)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -38,8 +38,6 @@ def locked(folder: Path, doing: str) -> IO[bytes]:
                     f"{folder}: process {file.read().decode() or 'unknown'} is {doing} it now",
                     hint="wait for it, or stop it with: kill -INT and its number",
                 ) from None
-    except OSError as error:
-        raise storage_error(error, folder) from None
     return file
 
 
@@ -102,11 +100,8 @@ def made_whole(folder: Path) -> Iterator[Path]:
     Raises: UsageError where the folder is there already, StorageError where the disk refuses.
     """
     check_free(folder)
-    try:
-        with draft_of(folder) as draft:
-            yield draft
-    except OSError as error:
-        raise storage_error(error, folder) from None
+    with disk_refusals(folder), draft_of(folder) as draft:
+        yield draft
 
 
 @contextmanager
@@ -157,3 +152,12 @@ def storage_error(error: OSError, path: Path, again: str = "the same command") -
         f"{path}: cannot be written: {error.strerror or error}{room}",
         hint=f"free some room or give another place, then {again}",
     )
+
+
+@contextmanager
+def disk_refusals(path: Path, again: str = "the same command") -> Iterator[None]:
+    """Raise what the disk refuses, while `path` is written, as a StorageError."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(error, path, again) from None

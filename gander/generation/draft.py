@@ -8,7 +8,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -21,7 +21,7 @@ from gander.data.formats.folder import folder_name
 from gander.data.formats.format import Batch, Layout
 from gander.engine.distributed import agree
 from gander.errors import StorageError, UsageError
-from gander.files import check_free, locked, storage_error, sync, write_whole
+from gander.files import check_free, disk_refusals, locked, sync, write_whole
 from gander.generation.load import BLOCK
 from gander.generation.stream import Indices
 from gander.generation.target import CARD, PLAN, Target, is_spent
@@ -223,12 +223,8 @@ class Draft:
             sync(self.target.path.parent)
             shutil.rmtree(self.target.draft)
 
-    @contextmanager
-    def _refusals(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise storage_error(error, self.target.path, AGAIN) from None
+    def _refusals(self) -> AbstractContextManager[None]:
+        return disk_refusals(self.target.path, AGAIN)
 
 
 def check_class_folders(target: Target, layout: Layout) -> None:

@@ -204,7 +204,9 @@ class Recipe(Settings):
         if features is None and any(penalty.kind == "energy_distance" for penalty in self.penalties):
             yield "penalties: energy_distance compares features, and there are none; set features=classes"
         if features is not None and features.task == "classes" and self.train.per_class:
-            yield 'features.kind="classes": train.per_class shows one class at a time; set features=rotations'
+            yield (
+                'features.kind = "classes": train.per_class shows one class at a time; set features=rotations'
+            )
 
     def _update_problems(self) -> Iterator[str]:
         train, kind, parts = self.train, self.updates.kind, self.updates.parts
