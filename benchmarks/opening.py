@@ -5,14 +5,15 @@ python benchmarks/opening.py NAME|PATH
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
-from gander.cli.benching import cache_in
 from gander.data.images import Images, open_images
 from gander.errors import GanderError
 
@@ -38,7 +39,7 @@ def measure_data(source: str) -> DataCost:
 
     Raises: DataError as `open_images`.
     """
-    with tempfile.TemporaryDirectory() as folder, cache_in(folder):
+    with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, GANDER_CACHE=folder):
         began = time.perf_counter()
         images = open_images(source)
         decoded = time.perf_counter()

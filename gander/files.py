@@ -25,7 +25,7 @@ def locked(folder: Path, doing: str) -> IO[bytes]:
 
     Raises: RunInUseError with the holder's process number, StorageError.
     """
-    try:
+    with disk_refusals(folder):
         file = (folder / LOCK).open("ab+", buffering=0)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -38,8 +38,6 @@ def locked(folder: Path, doing: str) -> IO[bytes]:
                     f"{folder}: process {file.read().decode() or 'unknown'} is {doing} it now",
                     hint="wait for it, or stop it with: kill -INT and its number",
                 ) from None
-    except OSError as error:
-        raise storage_error(error, folder) from None
     return file
 
 
@@ -72,13 +70,6 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
             line = line[file.write(line) :]
 
 
-def sync_file(path: Path) -> None:
-    """Make what was appended to a file survive a power cut."""
-    if path.exists():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-
-
 def cut_rows(path: Path, rows: int) -> None:
     """Keep the first `rows` lines of a log and drop what was written after them, in one step."""
     if path.exists():
@@ -99,7 +90,7 @@ def write_whole(path: Path, content: bytes) -> None:
     except OSError:
         draft.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
 @contextmanager
@@ -109,14 +100,8 @@ def made_whole(folder: Path) -> Iterator[Path]:
     Raises: UsageError where the folder is there already, StorageError where the disk refuses.
     """
     check_free(folder)
-    try:
-        with draft_of(folder) as draft:
-            yield draft
-            for file in draft.rglob("*"):
-                if file.is_file():
-                    sync_file(file)
-    except OSError as error:
-        raise storage_error(error, folder) from None
+    with disk_refusals(folder), draft_of(folder) as draft:
+        yield draft
 
 
 @contextmanager
@@ -126,8 +111,10 @@ def draft_of(folder: Path) -> Iterator[Path]:
     try:
         draft.mkdir(parents=True)
         yield draft
+        for path in (*draft.rglob("*"), draft):
+            sync(path)
         draft.rename(folder)
-        sync_folder(folder.parent)
+        sync(folder.parent)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -145,8 +132,8 @@ def check_folder(path: Path) -> None:
         raise UsageError(f'--to "{path}": there is no folder {path.parent}', hint=f"mkdir -p {path.parent}")
 
 
-def sync_folder(path: Path) -> None:
-    """Make the names in a folder survive a power cut."""
+def sync(path: Path) -> None:
+    """Make what was written to a file, or the names in a folder, survive a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -165,3 +152,12 @@ def storage_error(error: OSError, path: Path, again: str = "the same command") -
         f"{path}: cannot be written: {error.strerror or error}{room}",
         hint=f"free some room or give another place, then {again}",
     )
+
+
+@contextmanager
+def disk_refusals(path: Path, again: str = "the same command") -> Iterator[None]:
+    """Raise what the disk refuses, while `path` is written, as a StorageError."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(error, path, again) from None

@@ -105,8 +105,8 @@ class Run:
     def write_state(self, state: str, more: Mapping[str, Any]) -> None:
         """Say what the run is doing: running, finished, stopped or failed; and the time, as its heartbeat."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        told = {"state": state, "at": now, "pid": os.getpid(), "host": platform.node(), **more}
-        write_whole(self.state_file, json.dumps(told, indent=2).encode() + b"\n")
+        record = {"state": state, "at": now, "pid": os.getpid(), "host": platform.node(), **more}
+        write_whole(self.state_file, json.dumps(record, indent=2).encode() + b"\n")
 
     def state(self) -> dict[str, Any]:
         """Read how the run is: `state` is running, finished, stopped, failed, lost or unknown.
@@ -204,8 +204,8 @@ def _create(goal: Path, recipe_toml: str, env: Mapping[str, Any]) -> Run:
         with draft_of(goal) as draft:
             (draft / "samples").mkdir()
             (draft / "checkpoints").mkdir()
-            write_whole(draft / "recipe.toml", recipe_toml.encode())
-            write_whole(draft / "env.json", json.dumps(env, indent=2).encode() + b"\n")
+            (draft / "recipe.toml").write_text(recipe_toml, "utf-8")
+            (draft / "env.json").write_text(json.dumps(env, indent=2) + "\n", "utf-8")
     except OSError as error:
         if goal.exists():
             raise FileExistsError(goal) from error

@@ -237,7 +237,7 @@ def test_functions_stay_short_and_say_what_they_take():
             named = [one.arg for one in (*takes.posonlyargs, *takes.args, *takes.kwonlyargs)]
             count = len(named) + bool(takes.vararg) - (named[:1] in (["self"], ["cls"]))
             # A verb takes the options that a person may type, each by its name; so does what it calls.
-            verb = module.name == "gander.cli.main" or module.part == "actions"
+            verb = module.part in ("cli", "actions")
             if count > PARAMETERS and not verb:
                 yield f"{where} has {count} parameters"
             if takes.kwarg:

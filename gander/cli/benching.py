@@ -6,24 +6,35 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
+from unittest.mock import patch
 
+import typer
+
+from gander.cli.options import Json
 from gander.cli.progress import say
 from gander.cli.tables import make_table, print_table
 from gander.errors import UsageError, did_you_mean
 from gander.recipe.shipped import recipe_names
 
-if TYPE_CHECKING:
-    from gander.training.speed import Speed
 
-
-def bench_verb(recipes: Sequence[str], data: str | None, rounds: int, seconds: float, as_json: bool) -> None:
-    """Measure recipes as a share of the machine's best matrix product; or what data cost."""
+def bench(
+    recipes: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RECIPE]...", help="Without one, all that are shipped."),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", metavar="NAME|PATH", help="Measure what this data set costs.")
+    ] = None,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, max=1000, help="Turns of each side.")] = 5,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.01, max=600, help="Of one turn.")] = 1.0,
+    as_json: Json = False,
+) -> None:
+    """Measure how fast recipes train here, as a share of what the machine can do."""
     known = recipe_names()
-    for name in recipes:
+    for name in recipes or ():
         if name not in known and not name.endswith(".toml"):
             raise UsageError(f"{name}: no recipe{did_you_mean(name, known)}", hint="gander recipes")
     answer: dict[str, Any] = {}
@@ -43,13 +54,20 @@ def _speed(recipes: Sequence[str], rounds: int, seconds: float, as_json: bool) -
     for number, name in enumerate(recipes, 1):
         if not as_json:
             say(f"{number} / {len(recipes)}  {name} ...")
-        speed = measure_speed(load_recipe(name, []), rounds, seconds)
-        rows.append(_row(name, speed))
+        speed = measure_speed(load_recipe(name), rounds, seconds)
+        row = {
+            "recipe": name,
+            "machine": str(speed.machine),
+            "batch": speed.batch,
+            "images_per_second": round(speed.images_per_second, 1),
+            "rounds": [round(rate, 1) for rate in speed.rounds],
+            "gflop_per_image": round(speed.gflop_per_image, 4),
+            "of_matrix_product": round(speed.share, 3),
+            "matrix_product_gflops": {kind: round(rate, 1) for kind, rate in speed.products.items()},
+        }
+        rows.append(row)
         table.add_row(
-            name,
-            str(speed.machine),
-            str(speed.batch),
-            f"{speed.images_per_second:,.1f}",
+            *(str(row[column]) for column in ("recipe", "machine", "batch", "images_per_second")),
             f"{min(speed.rounds):,.1f} to {max(speed.rounds):,.1f}",
             f"{speed.gflop_per_image:.3f}",
             f"{speed.share:.0%} of {speed.products[speed.machine.precision]:,.0f} GFLOP/s",
@@ -61,55 +79,24 @@ def _speed(recipes: Sequence[str], rounds: int, seconds: float, as_json: bool) -
     return rows
 
 
-def _row(name: str, speed: Speed) -> dict[str, Any]:
-    return {
-        "recipe": name,
-        "machine": str(speed.machine),
-        "batch": speed.batch,
-        "images_per_second": round(speed.images_per_second, 1),
-        "rounds": [round(rate, 1) for rate in speed.rounds],
-        "gflop_per_image": round(speed.gflop_per_image, 4),
-        "of_matrix_product": round(speed.share, 3),
-        "matrix_product_gflops": {kind: round(rate, 1) for kind, rate in speed.products.items()},
-    }
-
-
 def _data(source: str, as_json: bool) -> dict[str, Any]:
     """Decode a data set into an empty store, and open it again."""
     from gander.data.images import open_images
 
     named = ("", source) if Path(source).exists() else (source, "")
-    with tempfile.TemporaryDirectory() as folder, cache_in(folder):
+    with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, GANDER_CACHE=folder):
         began = time.perf_counter()
         images = open_images(*named)
         decoded = time.perf_counter()
         open_images(*named)
         opened = time.perf_counter()
         mib = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file()) / 2**20
-    decode, again = decoded - began, opened - decoded
+    count, decode, again = len(images), decoded - began, opened - decoded
     if not as_json:
         say(
-            f"{source}: {len(images):,} images\n"
-            f"decoded into the store   {decode:.2f} s, {len(images) / decode:,.0f} images/s, {mib:,.0f} MiB\n"
+            f"{source}: {count:,} images\n"
+            f"decoded into the store   {decode:.2f} s, {count / decode:,.0f} images/s, {mib:,.0f} MiB\n"
             f"opened from the store    {again * 1000:.1f} ms"
         )
-    return {
-        "source": source,
-        "images": len(images),
-        "decode_seconds": decode,
-        "open_seconds": again,
-        "store_mib": mib,
-    }
-
-
-@contextmanager
-def cache_in(folder: str) -> Iterator[None]:
-    """Keep decoded data in another folder meanwhile."""
-    before = os.environ.get("GANDER_CACHE")
-    os.environ["GANDER_CACHE"] = folder
-    try:
-        yield
-    finally:
-        del os.environ["GANDER_CACHE"]
-        if before is not None:
-            os.environ["GANDER_CACHE"] = before
+    figures = {"images": count, "decode_seconds": decode, "open_seconds": again, "store_mib": mib}
+    return {"source": source} | figures

@@ -5,16 +5,26 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from gander.cli.options import GeneratorName, Json
 from gander.cli.progress import say
+from gander.run import find_run
 
 
-def export_verb(name: str, to: Path, as_json: bool) -> None:
-    """Write a run's generator as ONNX or safetensors."""
-    from gander.actions.export import export
-    from gander.run import find_run
+def export(
+    run: GeneratorName,
+    to: Annotated[
+        Path, typer.Option("--to", help="A new .onnx, or .safetensors with a .json.", show_default=False)
+    ],
+    as_json: Json = False,
+) -> None:
+    """Write a run's generator for other programs, and check it beside torch."""
+    from gander.actions.export import export as write
 
-    exported = export(find_run(name), to, os.environ.get("GANDER_DEVICE", "cpu"))
+    exported = write(find_run(run), to, os.environ.get("GANDER_DEVICE", "cpu"))
     if as_json:
         checked = {"images": exported.images, "largest": exported.largest, "differing": exported.differing}
         say(json.dumps({"files": [str(file) for file in exported.files], "checked": checked}))

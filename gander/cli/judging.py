@@ -7,32 +7,45 @@ import os
 import shlex
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from gander.cli.progress import counting, duration, say
+import typer
+
+from gander.cli.options import Json
+from gander.cli.progress import duration, say
+from gander.data.progress import progress
 
 if TYPE_CHECKING:
     from gander.actions.judge import Epoch
 
 
-def judge_verb(
-    source: str, size: int | None, epochs: int | None, mirror: bool | None, seed: int, as_json: bool
+def judge(
+    source: Annotated[str, typer.Argument(metavar="DATA", help="A name, or a folder or file, with labels.")],
+    size: Annotated[
+        int | None, typer.Option("--size", help="Pixels a side, as data.size.", show_default="as they are")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, max=10_000, show_default="a million images in all")
+    ] = None,
+    mirror: Annotated[
+        bool | None,
+        typer.Option(
+            "--mirror/--no-mirror", help="Mirrored images keep their class.", show_default="if known"
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**31)] = 0,
+    as_json: Json = False,
 ) -> None:
-    """Train the judge of a data set, or go on with one that was interrupted."""
-    from gander.actions.judge import judge
+    """Train the judge of a data set: the small classifier that scores are made with.
 
-    with counting(0, as_json) as progress:
-        trained = judge(
-            source,
-            size,
-            epochs,
-            mirror,
-            seed,
-            os.environ.get("GANDER_DEVICE", "auto"),
-            shlex.join(["gander", *sys.argv[1:]]),
-            progress,
-            (lambda epoch: None) if as_json else _say_epoch,
-        )
+    Interrupted, the same command goes on.
+    """
+    from gander.actions.judge import judge as train
+
+    device, command = os.environ.get("GANDER_DEVICE", "auto"), shlex.join(["gander", *sys.argv[1:]])
+    report = (lambda epoch: None) if as_json else _say_epoch
+    with progress("Training the judge", None, quiet=as_json) as count:
+        trained = train(source, size, epochs, mirror, seed, device, command, count, report)
     record = trained.record
     if as_json:
         say(json.dumps({"judge": str(trained.path)} | asdict(record)))

@@ -1,23 +1,20 @@
-"""How long work shows itself: a live line on a terminal, plain lines elsewhere."""
+"""How a training shows itself: a live line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
 from gander.run import Run
 from gander.scores.table import METRICS
 from gander.training.watcher import Watcher
 
 _EVERY_SECONDS = 5.0  # at the most, between plain lines
-_EVERY_COUNT = 30.0  # the same, where there is only a count to tell
 
 
 def say(text: str) -> None:
@@ -28,44 +25,10 @@ def say(text: str) -> None:
         sys.stdout = open("/dev/null", "w")  # noqa: SIM115 - lives as long as the process
 
 
-@contextmanager
-def counting(total: int, quiet: bool, what: str = "") -> Iterator[Callable[..., object]]:
-    """Show how many of so many are done, off a terminal now and then.
-
-    Gives what hears how many more are done and, where it has changed, how many there are.
-    """
-    if quiet:
-        yield lambda count, total=None: None
-        return
-    if not sys.stdout.isatty():
-        yield _Plain(total, what).tell
-        return
-    columns = (TextColumn(f"{what}{{task.completed:,.0f}} / {{task.total:,.0f}}"), BarColumn(None))
-    with Progress(*columns, TimeRemainingColumn(), transient=True) as live:
-        task = live.add_task("", total=total)
-        yield lambda count, total=None: live.update(task, advance=count, total=total)
-
-
-class _Plain:
-    """Prints a line every half a minute."""
-
-    def __init__(self, total: int, what: str) -> None:
-        self._total, self._what = total, what
-        self._done, self._said_at = 0, time.monotonic()
-
-    def tell(self, count: int, total: int | None = None) -> None:
-        """Hear of more."""
-        self._done, self._total = self._done + count, total or self._total
-        if time.monotonic() - self._said_at >= _EVERY_COUNT:
-            self._said_at = time.monotonic()
-            say(f"{self._what}{self._done:,} / {self._total:,}")
-
-
 class TrainingProgress(Watcher):
     """Shows losses, D(real), D(fake), images a second and time left; a context manager."""
 
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
+    def __init__(self) -> None:
         self._live: Progress | None = None
         self._shown_at = -math.inf
         self._began = 0.0
@@ -81,8 +44,6 @@ class TrainingProgress(Watcher):
     def started(self, run: Run, images: int, total: int, notes: list[str]) -> None:
         """Name the run and begin."""
         self._began, self._start, self._total = time.monotonic(), images, total
-        if self._quiet:
-            return
         for note in notes:
             say(note)
         say(f"run {run.path}: {total:,} images" + (f", going on after {images:,}" if images else ""))
@@ -100,8 +61,6 @@ class TrainingProgress(Watcher):
 
     def logged(self, row: dict[str, Any]) -> None:
         """Show a row's numbers."""
-        if self._quiet:
-            return
         text = describe(row, self._left(row["images"]))
         if self._live is not None:
             self._live.update(self._task, description=text)
@@ -111,8 +70,6 @@ class TrainingProgress(Watcher):
 
     def scored(self, row: dict[str, Any], best: bool) -> None:
         """Show the scores, each with its floor."""
-        if self._quiet:
-            return
         shown = [metric.name for metric in METRICS if metric.in_progress]
         parts = [f"{name} {row[name]:.3g} ({row[f'{name}/floor']:.3g})" for name in shown if name in row]
         text = "  ".join(parts) + ("  best so far" if best else "")

@@ -6,41 +6,69 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from gander.cli.options import Json, RunName
 from gander.cli.progress import TrainingProgress, say
-from gander.run import Run, find_run
+from gander.errors import UsageError
+from gander.run import Run
 
 
-def train_verb(name: str, edits: Sequence[str], directory: Path | None, as_json: bool) -> None:
-    """Train a recipe with edits into a new run."""
-    from gander.recipe.read import load_recipe
-    from gander.training.loop import train
+def train(
+    recipe: Annotated[
+        str, typer.Argument(metavar="[RECIPE]", help="A shipped name or a .toml file.")
+    ] = "quickstart",
+    edits: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PATH=VALUE]...", help="Edits of the recipe: train.batch=32"),
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option("--run", help="The new run's directory.", show_default="runs/RECIPE-N")
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="RUN[@IMAGES]", help="Branch a run at a checkpoint, in place of a RECIPE."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a recipe from the start, or branch a run.
 
-    recipe = load_recipe(name, edits)
-    _follow(lambda progress: train(recipe, directory, progress, name), as_json)
+    Examples: gander train; gander train cifar10-dcgan train.epochs=5; gander train --from @last@50000 seed=1
+    """
+    is_edit = "=" in recipe or recipe.partition(".")[2][:1] in ("+", "-")
+    name, patch = ("quickstart", [recipe, *(edits or [])]) if is_edit else (recipe, edits or [])
+    if source is not None and name != "quickstart":
+        raise UsageError(
+            f'"{name}": with --from, the recipe is that of the run; give edits only',
+            hint=f"gander train --from {source} train.images=200000",
+        )
+    from gander.training import loop
+
+    def work(progress: TrainingProgress | None) -> Run:
+        if source is None:
+            return loop.train(name, run, progress, patch=patch)
+        return loop.branch(source, patch, run, progress)
+
+    _follow(work, as_json)
 
 
-def branch_verb(source: str, edits: Sequence[str], directory: Path | None, as_json: bool) -> None:
-    """Branch a run with edits into a new one."""
-    from gander.training.loop import branch
+def resume(run: RunName, as_json: Json = False) -> None:
+    """Go on with a run exactly where it stopped."""
+    from gander.training import loop
 
-    _follow(lambda progress: branch(source, edits, directory, progress), as_json)
-
-
-def resume_verb(name: str, as_json: bool) -> None:
-    """Go on with a run."""
-    from gander.training.loop import resume
-
-    run = find_run(name)
-    _follow(lambda progress: resume(run, progress), as_json)
+    _follow(lambda progress: loop.resume(run, progress), as_json)
 
 
-def _follow(work: Callable[[TrainingProgress], Run], as_json: bool) -> None:
+def _follow(work: Callable[[TrainingProgress | None], Run], as_json: bool) -> None:
     speaks = os.environ.get("RANK", "0") == "0"
-    with TrainingProgress(quiet=as_json or not speaks) as progress:
-        run = work(progress)
+    with TrainingProgress() as progress:
+        run = work(progress if speaks and not as_json else None)
     if speaks:
         _close(run, as_json)
 

@@ -51,17 +51,13 @@ class Summary:
             ("data", f"{self.source}, {self.split}"),
             ("images", f"{self.images:,} of {self.size} x {self.size} pixels, {colour}"),
             ("classes", counts or "no labels"),
-            ("channel means", _figures(self.means)),
-            ("deviations", _figures(self.deviations)),
+            ("channel means", ", ".join(f"{mean:.3f}" for mean in self.means) + " of 255"),
+            ("deviations", ", ".join(f"{value:.3f}" for value in self.deviations) + " of 255"),
             ("duplicates", f"{self.duplicates:,}"),
             ("fingerprint", self.fingerprint),
             ("store", self.store),
             ("problems", f"{len(self.problems):,}"),
         ]
-
-
-def _figures(values: tuple[float, ...]) -> str:
-    return ", ".join(f"{value:.3f}" for value in values) + " of 255"
 
 
 def inspect_data(source: str = "", path: str = "", size: int | None = None, split: str = "train") -> Summary:

@@ -54,19 +54,16 @@ def _place(named: Named, url: str) -> Path:
 
 def _checked(named: Named, split: str, size: int | None, files: list[Path]) -> Stored:
     origin = find_origin(files[0] if len(files) == 1 else files[0].parent, split)
-    wrong = ""
     try:
         stored = open_stored(origin, None, named.name)
         if stored.problems:
-            wrong = str(stored.problems[0])
-        elif stored.digest != named.digests.get(split, stored.digest):
-            wrong = "these are not the images and labels that are published under this name"
-    except DataError as error:
-        wrong = str(error)
-    if wrong:
+            raise DataError(str(stored.problems[0]))
+        if stored.digest != named.digests.get(split, stored.digest):
+            raise DataError("these are not the images and labels that are published under this name")
+    except DataError as wrong:
         for file in files:
             file.unlink()
-        raise DataError(f"{files[0].parent.name}: wrong content, deleted again: {wrong}")
+        raise DataError(f"{files[0].parent.name}: wrong content, deleted again: {wrong}") from None
     return stored if size in (None, stored.pixels.shape[-1]) else open_stored(origin, size, named.name)
 
 

@@ -27,27 +27,22 @@ class _ColourAfterGrey(Exception):  # noqa: N818 - not an error: the set is read
 
 
 def fill(folder: Path, origin: Origin, size: int | None, title: str) -> None:
-    """Write pixels.npy, labels.npy (where there are labels) and meta.json into a fresh folder.
+    """Write pixels.bin, labels.npy (where there are labels) and meta.json into an empty folder.
 
     Raises: DataError where no image can be used.
     """
-    folder.mkdir(parents=True)
     try:
         filling = _fill(folder, origin, size, title, channels=0)
     except _ColourAfterGrey:
         filling = _fill(folder, origin, size, title, channels=3)
     if filling.labelled:
-        with (folder / "labels.npy").open("wb") as file:
-            np.save(file, np.array(filling.labels, np.int64))
-            _sync(file)
-    with (folder / "meta.json").open("w") as text:
-        json.dump(filling.meta(), text)
-        _sync(text)
+        np.save(folder / "labels.npy", np.array(filling.labels, np.int64))
+    (folder / "meta.json").write_text(json.dumps(filling.meta()))
 
 
 def _fill(folder: Path, origin: Origin, size: int | None, title: str, channels: int) -> _Filling:
     contents = origin.read()
-    with (folder / "pixels.npy").open("wb") as file:
+    with (folder / "pixels.bin").open("wb") as file:
         filling = _Filling(file, contents, channels)
         entries = iter(contents.entries)
         with (
@@ -60,10 +55,8 @@ def _fill(folder: Path, origin: Origin, size: int | None, title: str, channels: 
                     chunk, pool.map(lambda part: [_attempt(entry.image, size) for entry in part], slices)
                 )
                 advance(len(chunk))
-        if not filling.hashes:
-            problems = filling.problems or [Problem(title, None, "there is no image in it")]
-            raise refusal(title, problems)
-        filling.finish()
+    if not filling.hashes:
+        raise refusal(title, filling.problems or [Problem(title, None, "there is no image in it")])
     return filling
 
 
@@ -110,8 +103,6 @@ class _Filling:
             self.labels.append(label)
             self.hashes.append(hashlib.sha256(pixels.data).digest())
         if kept:
-            if not self.file.tell():
-                self._write_header(0)
             block = np.stack(kept)
             self.fingerprint.update(block.data)
             self.file.write(block.data)
@@ -127,28 +118,18 @@ class _Filling:
             raise _ColourAfterGrey
         return image if channels == self.channels else np.repeat(image, self.channels, axis=0)
 
-    def _write_header(self, count: int) -> None:
-        shape = (count, self.channels, self.side, self.side)
-        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(self.file, header)  # padded, so that the count can grow in place
-
-    def finish(self) -> None:
-        """Put the count into the header, name the classes and close the fingerprint."""
-        self.file.seek(0)
-        self._write_header(len(self.hashes))
-        _sync(self.file)
-        if self.labelled and not self.classes:
-            self.classes = tuple(str(index) for index in range(max(self.labels) + 1))
-        self.fingerprint.update(np.array(self.labels if self.labelled else [], "<i8").tobytes())
-        shape = (len(self.hashes), self.channels, self.side, self.side)
-        self.fingerprint.update(json.dumps([shape, self.classes]).encode())
-
     def meta(self) -> dict[str, Any]:
         """Describe the folder; mirrors differ in the order of images, so the digest does not depend on it."""
+        if self.labelled and not self.classes:
+            self.classes = tuple(str(index) for index in range(max(self.labels) + 1))
+        shape = (len(self.hashes), self.channels, self.side, self.side)
+        self.fingerprint.update(np.array(self.labels if self.labelled else [], "<i8").tobytes())
+        self.fingerprint.update(json.dumps([shape, self.classes]).encode())
         pairs = zip(self.hashes, self.labels, strict=True)
-        shape = f"{self.channels}x{self.side}x{self.side}".encode()
-        digest = hashlib.sha256(shape + b"".join(sorted(pixels + b"%d" % label for pixels, label in pairs)))
+        about = f"{self.channels}x{self.side}x{self.side}".encode()
+        digest = hashlib.sha256(about + b"".join(sorted(pixels + b"%d" % label for pixels, label in pairs)))
         return {
+            "shape": shape,
             "labelled": self.labelled,
             "classes": self.classes,
             "named": self.named,
@@ -157,8 +138,3 @@ class _Filling:
             "duplicates": len(self.hashes) - len({*self.hashes}),
             "problems": [astuple(problem) for problem in self.problems],
         }
-
-
-def _sync(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())

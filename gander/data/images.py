@@ -77,7 +77,8 @@ class Images:
         """
         chosen = np.zeros(0) if self.labels is None else np.flatnonzero(self.labels == class_index)
         if self.labels is None or not len(chosen):
-            raise DataError(f"{self.source}: no image of class {class_index}; labels: {_span(self)}")
+            labels = f"0..{len(self.classes) - 1}" if self.classes else "there are none"
+            raise DataError(f"{self.source}: no image of class {class_index}; labels: {labels}")
         fingerprint = hashlib.sha256(f"{self.fingerprint} class {class_index}".encode()).hexdigest()
         chosen_pixels, chosen_labels = self.pixels[chosen], self.labels[chosen]
         return replace(self, pixels=chosen_pixels, labels=chosen_labels, fingerprint=fingerprint, digest="")
@@ -86,10 +87,6 @@ class Images:
 def hashes_of(pixels: Pixels) -> list[bytes]:
     """Return the sha256 of each image (N, C, H, W)."""
     return [hashlib.sha256(image.tobytes()).digest() for image in np.asarray(pixels)]  # a memmap's rows cost
-
-
-def _span(images: Images) -> str:
-    return f"0..{len(images.classes) - 1}" if images.classes else "there are none"
 
 
 def open_images(

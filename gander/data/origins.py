@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -109,37 +108,28 @@ def unreadable(file: str, reason: str, index: int | None = None) -> Entry:
     return Entry(file, index, read, 0)
 
 
-def array_contents(
-    file: str, images: Pixels, labels: npt.NDArray[Any] | None, classes: tuple[str, ...] = ()
-) -> Contents:
-    """Return images (N, H, W, C) and labels (N,), or (N, 1) as some save them."""
-    if labels is not None and labels.ndim == 2 and labels.shape[1] == 1:
+def numbered(file: str, samples: Iterable[tuple[Image, object]]) -> Iterator[Entry]:
+    """Number the images of a file; where it is damaged, the last entry says so."""
+    row = 0
+    try:
+        for image, label in samples:
+            yield Entry(file, row, image, label)
+            row += 1
+    except Exception as error:  # a damaged file may raise anything
+        yield unreadable(file, f"damaged from here on: {error}", row)
+
+
+def array_entries(
+    file: str, images: Pixels, labels: Sequence[Any] | npt.NDArray[Any] | None
+) -> Iterator[Entry]:
+    """Pair images (N, H, W, C) with labels (N,), or (N, 1) as some save them."""
+    if labels is None:
+        labels = [None] * len(images)
+    elif isinstance(labels, np.ndarray) and labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
-    entries = array_entries(file, images, [None] * len(images) if labels is None else labels)
-    return Contents(entries, labels is not None, classes, len(images))
-
-
-def array_entries(file: str, images: Pixels, labels: Sequence[Any] | npt.NDArray[Any]) -> Iterator[Entry]:
-    """Pair images (N, H, W, C) with labels (N,)."""
     if len(images) != len(labels):
         yield unreadable(file, f"{len(images):,} images, but {len(labels):,} labels")
-    for index, (image, label) in enumerate(zip(images, labels, strict=False)):
-        yield Entry(file, index, image, label)
-
-
-def joined(root: Path, origins: list[Origin]) -> Origin:
-    """Read the files of several origins of a kind one after another."""
-    if len(origins) == 1:
-        return origins[0]
-
-    def read() -> Contents:
-        parts = [origin.read() for origin in origins]
-        entries = chain.from_iterable(part.entries for part in parts)
-        count = sum(part.count or 0 for part in parts)
-        return Contents(entries, any(part.labelled for part in parts), parts[0].classes, count)
-
-    files = tuple(path for origin in origins for path in origin.files)
-    return Origin(root, files, origins[0].kind, read)
+    yield from numbered(file, zip(images, labels, strict=False))
 
 
 @contextmanager

@@ -88,13 +88,10 @@ def draw_shapes(count: int, seed: int) -> tuple[Pixels, Factors]:
     return pixels, factors
 
 
-def read_shapes(pixels: Pixels) -> Factors:
-    """Return what images (N, 3, 32, 32) show, by the nearest template; exact for images as they are drawn."""
-    return fit_shapes(pixels)[0]
-
-
 def fit_shapes(pixels: Pixels) -> tuple[Factors, Numbers]:
-    """Return what images show, and how well (N,): the share of the two covers' union that both cover.
+    """Return what images (N, 3, 32, 32) show, exactly for those that are drawn, and how well it fits, (N,).
+
+    The fit is the share of the two covers' union that both cover.
 
     The colour is the one that most pixels are near; how far each pixel goes from the border's mean colour
     towards it is the cover, which is compared with every class, size and place.

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ import numpy.typing as npt
 from gander.data.filling import fill
 from gander.data.origins import Origin, Pixels, Problem
 from gander.errors import DataError, StorageError
-from gander.files import one_at_a_time, sync_folder
+from gander.files import draft_of, one_at_a_time, write_whole
 
 VERSION = 1
 """Raised when the same files would decode to other pixels."""
@@ -81,7 +80,8 @@ def open_stored(origin: Origin, size: int | None, title: str) -> Stored:
             raise StorageError(
                 f"{folder}: what was just written cannot be read back; the disk may be failing"
             )
-        _write_index(index, key)
+        index.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(index, key.encode())
     return stored
 
 
@@ -126,41 +126,20 @@ def _load(folder: Path) -> Stored | None:
     """Open a folder of the store; None where it is absent or damaged."""
     try:
         meta = json.loads((folder / "meta.json").read_text())
-        pixels = np.load(folder / "pixels.npy", mmap_mode="r")
+        pixels = np.memmap(folder / "pixels.bin", np.uint8, "r", shape=tuple(meta["shape"]))
         labels = np.load(folder / "labels.npy") if meta["labelled"] else None
-        return Stored(
-            folder=folder,
-            pixels=pixels,
-            labels=labels,
-            classes=tuple(meta["classes"]),
-            named=meta["named"],
-            fingerprint=meta["fingerprint"],
-            digest=meta["digest"],
-            duplicates=meta["duplicates"],
-            problems=tuple(Problem(*problem) for problem in meta["problems"]),
-        )
+        classes, problems = tuple(meta["classes"]), tuple(Problem(*problem) for problem in meta["problems"])
+        known = meta["named"], meta["fingerprint"], meta["digest"], meta["duplicates"]
+        return Stored(folder, pixels, labels, classes, *known, problems)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def _replace(folder: Path, origin: Origin, size: int | None, title: str) -> None:
-    """Fill a temporary folder and rename it into place, so that nobody ever sees half of it."""
-    for left in folder.parent.glob("filling-*"):
+    """Fill a draft of the folder, so that nobody ever sees half of it."""
+    for left in folder.parent.glob(".*.draft"):
         if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
             shutil.rmtree(left, ignore_errors=True)
-    prefix, parent = "filling-", folder.parent
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True) as temporary:
-        whole = Path(temporary) / "whole"
-        fill(whole, origin, size, title)
-        sync_folder(whole)
+    with draft_of(folder) as draft:
+        fill(draft, origin, size, title)
         shutil.rmtree(folder, ignore_errors=True)  # only a damaged one can be there
-        os.rename(whole, folder)
-    sync_folder(folder.parent)
-
-
-def _write_index(index: Path, key: str) -> None:
-    index.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=index.parent)
-    with os.fdopen(handle, "w") as file:
-        file.write(key)
-    os.replace(name, index)

@@ -7,8 +7,8 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -18,10 +18,10 @@ import numpy.typing as npt
 
 from gander.chance import rank
 from gander.data.formats.folder import folder_name
-from gander.data.formats.format import Layout
+from gander.data.formats.format import Batch, Layout
 from gander.engine.distributed import agree
 from gander.errors import StorageError, UsageError
-from gander.files import check_free, locked, storage_error, sync_folder, write_whole
+from gander.files import check_free, disk_refusals, locked, sync, write_whole
 from gander.generation.load import BLOCK
 from gander.generation.stream import Indices
 from gander.generation.target import CARD, PLAN, Target, is_spent
@@ -130,7 +130,7 @@ class Draft:
             self.parts.mkdir(parents=True, exist_ok=True)
             self._lock = locked(place, "making")
             for left in self.parts.glob(".making-*"):
-                remove(left)
+                left.unlink()
             free = shutil.disk_usage(place).free
             if needed > free:
                 if not begun:
@@ -187,7 +187,7 @@ class Draft:
 
     def part(self, number: int) -> Path:
         """Return the place of a part."""
-        return self.parts / f"part-{number:06d}{self.target.suffix}"
+        return self.parts / f"part-{number:06d}"
 
     def join(self) -> None:
         """Put the files of the set together."""
@@ -202,8 +202,8 @@ class Draft:
                 if lost:
                     raise StorageError(f"{self.target.draft}: {', '.join(lost)} went missing", hint=AGAIN)
                 making = goal.with_name(f".{goal.name}")
-                self.format.join(parts, making, self.plan.layout)
-                sync(making)
+                self.format.write(making, _taken(parts), self.plan.layout)
+                sync_all(making)
                 making.rename(goal)
 
     def place(self) -> None:
@@ -220,15 +220,11 @@ class Draft:
                     file.rename(self.target.root / file.name)
             else:
                 self.finished.rename(self.target.path)
-            sync_folder(self.target.path.parent)
+            sync(self.target.path.parent)
             shutil.rmtree(self.target.draft)
 
-    @contextmanager
-    def _refusals(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise storage_error(error, self.target.path, AGAIN) from None
+    def _refusals(self) -> AbstractContextManager[None]:
+        return disk_refusals(self.target.path, AGAIN)
 
 
 def check_class_folders(target: Target, layout: Layout) -> None:
@@ -242,18 +238,38 @@ def check_class_folders(target: Target, layout: Layout) -> None:
         )
 
 
-def remove(path: Path) -> None:
-    """Delete a file, or a folder with what is in it, if it is there."""
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
+def save_part(path: Path, batches: Iterable[Batch]) -> None:
+    """Write the batches of a part, in the one form that parts of every format have."""
+    whole = [*batches]
+    images = [image for batch in whole for image in batch.images]
+    arrays = {"first": np.array(whole[0].first)}
+    if isinstance(images[0], bytes):
+        arrays["ends"] = np.cumsum([len(image) for image in images])
+        arrays["images"] = np.frombuffer(b"".join(images), np.uint8)
     else:
-        path.unlink(missing_ok=True)
+        arrays["images"] = np.stack(images)
+    for name in ("labels", "confidence"):
+        if getattr(whole[0], name) is not None:
+            arrays[name] = np.concatenate([getattr(batch, name) for batch in whole])
+    with path.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
-def sync(path: Path) -> None:
+def _taken(parts: Iterable[Path]) -> Iterator[Batch]:
+    """Read parts, each of which is then deleted."""
+    for path in parts:
+        with np.load(path) as file:
+            arrays = dict(file)
+        path.unlink()
+        images = arrays["images"]
+        if "ends" in arrays:
+            images = [one.tobytes() for one in np.split(images, arrays["ends"][:-1])]
+        yield Batch(int(arrays["first"]), images, arrays.get("labels"), arrays.get("confidence"))
+
+
+def sync_all(path: Path) -> None:
     """Make a file, or all in a folder, survive a power cut."""
     if path.is_dir():
         os.sync()  # of ten thousand small files, at once
-        return
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    else:
+        sync(path)

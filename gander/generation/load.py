@@ -147,7 +147,7 @@ def _load_file(path: Path) -> Sampler:
         raise CheckpointError(reason, hint=getattr(error, "hint", "")) from None
     # A tenth to a third faster on CPUs.
     generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Sampler(generator.eval(), recipe.latents, classes, recipe.averages[0].weights)
+    return Sampler(generator.eval(), recipe.latents, classes, recipe.average[0].weights)
 
 
 def build_generator(recipe: Recipe, image: ImageShape, num_classes: int) -> Generator:

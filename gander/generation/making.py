@@ -12,8 +12,8 @@ from gander.chance import rank, world_size
 from gander.data.formats.format import Batch, image_file
 from gander.data.origins import Pixels
 from gander.engine.distributed import wait_for_all
-from gander.files import storage_error
-from gander.generation.draft import AGAIN, Draft, remove, sync
+from gander.files import storage_error, sync
+from gander.generation.draft import AGAIN, Draft, save_part
 from gander.generation.stream import Indices, Stream
 
 _AHEAD = 4  # blocks that are made while others are encoded and written
@@ -27,17 +27,15 @@ def make_parts(draft: Draft, stream: Stream, progress: Callable[[int], object]) 
     Raises: StorageError where the disk refuses.
     """
     mine = [part for part in draft.missing() if part % world_size() == rank()]
-    firsts = {shard.parts[0] for shard in draft.shards}
-    making = draft.parts / f".making-{rank()}{draft.target.suffix}"
+    making = draft.parts / f".making-{rank()}"
     try:
         with closing(_batches(draft, stream, mine, progress)) as batches:
             for part, own in groupby(batches, lambda batch: batch.first // draft.rows):
-                remove(making)
-                draft.format.write(making, own, draft.plan.layout, part in firsts)
+                save_part(making, own)
                 sync(making)
                 making.rename(draft.part(part))
     except OSError as error:
-        remove(making)
+        making.unlink(missing_ok=True)
         refused = storage_error(error, draft.target.draft, AGAIN)
         there = f"{draft.count - len(draft.missing())} of {draft.count} parts are there, whole"
         refused.problems = (*refused.problems, there)
@@ -61,10 +59,10 @@ def _batches(
             yield from ((rows[chosen], pixels) for chosen, pixels in stream.at(places))
 
     def encode(rows: Indices, pixels: Pixels) -> Batch:
-        encoded = [image_file(image) for image in pixels] if draft.format.png else []
+        images = [image_file(image) for image in pixels] if draft.format.png else pixels
         labels = None if plan.labels is None else plan.labels[rows]
         confidence = None if plan.confidence is None else plan.confidence[rows]
-        return Batch(int(rows[0]), pixels, encoded, labels, confidence)
+        return Batch(int(rows[0]), images, labels, confidence)
 
     coming_blocks = blocks()
 
@@ -77,4 +75,4 @@ def _batches(
         while (batch := coming.popleft().result()) is not None:
             coming.append(maker.submit(make))
             yield batch.result()
-            progress(len(batch.result().pixels))
+            progress(len(batch.result().images))

@@ -61,16 +61,21 @@ class _Series:
     values: Values  # nan where the log has none
 
     @property
+    def known(self) -> Values:
+        return self.values[np.isfinite(self.values)]
+
+    @property
     def legend(self) -> str:
-        known = self.values[np.isfinite(self.values)]
-        return f"{self.label} {known[-1]:.3g}" if known.size else self.label
+        return f"{self.label} {self.known[-1]:.3g}" if self.known.size else self.label
 
     def smooth(self, places: int) -> _Series:
         """Take the median of a moving window of a fortieth of the points, at no more than `places` points."""
         count = len(self.values)
         half = max(count // 80, 2)
         centres = np.unique(np.linspace(0, count - 1, min(count, places)).round().astype(int))
-        medians = [_median(self.values[max(at - half, 0) : at + half + 1]) for at in centres]
+        windows = (self.values[max(at - half, 0) : at + half + 1] for at in centres)
+        finite = [window[np.isfinite(window)] for window in windows]
+        medians = [np.median(window) if window.size else math.nan for window in finite]
         return _Series(self.label, self.colour, self.images[centres], np.array(medians))
 
     def strokes(self) -> Iterator[NDArray[np.intp]]:
@@ -89,11 +94,6 @@ class _Panel:
     series: list[_Series]
 
 
-def _median(window: Values) -> float:
-    finite = window[np.isfinite(window)]
-    return float(np.median(finite)) if finite.size else math.nan
-
-
 def _clock_text(images: float, _: object = None) -> str:
     for size, unit in ((1_000_000, "M"), (1_000, "k")):
         if images >= size:
@@ -103,14 +103,10 @@ def _clock_text(images: float, _: object = None) -> str:
 
 def _limits(panel: Sequence[_Series], may_be_log: bool) -> tuple[float, float, bool]:
     """Fit an axis to all but the wildest hundredth of each series, so that no spike flattens the rest."""
-    finite = [known for one in panel if (known := one.values[np.isfinite(one.values)]).size]
-    if not finite:
-        return 0.0, 1.0, False
+    finite = [one.known for one in panel if one.known.size] or [np.array([0.0, 1.0])]
     positive = [known[known > 0] for known in finite if (known > 0).any()]
-    log = False
-    if may_be_log and positive:
-        low, high = _bulk(positive)
-        log = high / low > _LOG_SPAN
+    low, high = _bulk(positive) if may_be_log and positive else (1.0, 1.0)
+    log = high / low > _LOG_SPAN
     low, high = _bulk([np.log10(known) for known in positive] if log else finite)
     slack = 0.06 * (high - low) or 0.1 * abs(high) or 0.5
     low, high = low - slack, high + slack
@@ -132,7 +128,7 @@ def _panels(history: History, scores: History, charted: Mapping[str, str]) -> li
     panels = []
     for title, axis, columns in _PANELS:
         series = [_series(history, *column) for column in columns]
-        if title in _ALWAYS or any(np.isfinite(one.values).any() for one in series):
+        if title in _ALWAYS or any(one.known.size for one in series):
             panels.append(_Panel(title, axis, series))
     for name, better in charted.items():
         if math.isfinite(scores.last(name)):
@@ -188,7 +184,7 @@ def draw_curves(
 
 def _draw(axes: Axes, panel: _Panel, end: float) -> None:
     low, high, log = _limits(panel.series, panel.title == "gradient norms" or panel.axis == "lower is better")
-    crowded = any(np.isfinite(one.values).sum() > _CROWDED for one in panel.series)
+    crowded = any(one.known.size > _CROWDED for one in panel.series)
     for series in panel.series:
         style = "--" if series.colour == _GREY else "-"
         if crowded:
@@ -220,8 +216,7 @@ def _stroke(axes: Axes, series: _Series, style: str, opacity: float, width: floa
 
 
 def _off_scale(panel: Sequence[_Series], low: float, high: float) -> str:
-    values = np.concatenate([one.values for one in panel])
-    values = values[np.isfinite(values)]
+    values = np.concatenate([one.known for one in panel])
     if not values.size:
         return "nothing logged yet"
     off = values[(values < low) | (values > high)]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from gander.errors import UsageError
-from gander.files import storage_error, write_whole
+from gander.files import disk_refusals, write_whole
 
 _GAP = 2
 _BACKGROUND, _INK = 232, 48
@@ -75,7 +75,5 @@ def save_png(image: Image.Image, path: Path) -> None:
 
 def save_picture(encoded: bytes, path: Path) -> None:
     """Write an encoded picture whole or not at all; StorageError where the disk refuses."""
-    try:
+    with disk_refusals(path):
         write_whole(path, encoded)
-    except OSError as error:
-        raise storage_error(error, path) from None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import typing
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -164,94 +165,66 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        problems = [
-            *self._length_problems(),
-            *self._label_problems(),
-            *self._feature_problems(),
-            *self._update_problems(),
-        ]
+        problems = [*self._label_problems(), *self._feature_problems(), *self._update_problems()]
+        if (self.train.images is None) == (self.train.epochs is None):
+            problems.append(
+                "train: give one of train.images and train.epochs, for example train.images=200000"
+            )
         if problems:
             raise ValueError("\n".join(problems))
         return self
 
-    def _length_problems(self) -> list[str]:
-        if (self.train.images is None) == (self.train.epochs is None):
-            return ["train: give one of train.images and train.epochs, for example train.images=200000"]
-        return []
-
-    def _label_problems(self) -> list[str]:
-        kinds = [penalty.kind for penalty in self.penalties]
-        problems = [
-            f"penalties: {kind} stands twice; give it once" for kind in {*kinds} if kinds.count(kind) > 1
-        ]
-        classifies = "auxiliary_classifier" in kinds
-        if classifies and self.discriminator.labels != "head":
-            problems.append(
-                f'discriminator.labels = "{self.discriminator.labels}": auxiliary_classifier needs a head; '
-                'set discriminator.labels="head"'
-            )
-        if self.discriminator.labels == "head" and not classifies:
-            problems.append(
-                'discriminator.labels = "head": nothing trains the head; '
-                'add { kind = "auxiliary_classifier" } to penalties'
-            )
+    def _label_problems(self) -> Iterator[str]:
+        kinds = Counter(penalty.kind for penalty in self.penalties)
+        yield from (f"penalties: {kind} stands twice; give it once" for kind in kinds if kinds[kind] > 1)
         given, asks = self.generator.labels, self.discriminator.labels
+        where, classifies = f'discriminator.labels = "{asks}"', "auxiliary_classifier" in kinds
+        if classifies and asks != "head":
+            yield f'{where}: auxiliary_classifier needs a head; set discriminator.labels="head"'
+        if asks == "head" and not classifies:
+            yield f'{where}: nothing trains the head; add {{ kind = "auxiliary_classifier" }} to penalties'
         if given != "ignored" and asks == "ignored":
-            problems.append(
+            yield (
                 f'generator.labels = "{given}": the discriminator sees no labels, so nothing teaches '
                 f"the generator what they mean; set discriminator.labels={_last_way(self.discriminator)}"
             )
         if given == "ignored" and asks != "ignored":
-            problems.append(
-                f'discriminator.labels = "{asks}": the discriminator asks for classes that the '
-                f"generator is not given; set generator.labels={_last_way(self.generator)}"
+            yield (
+                f"{where}: the discriminator asks for classes that the generator is not given; "
+                f"set generator.labels={_last_way(self.generator)}"
             )
         if self.train.per_class and self.uses_labels:
-            problems.append(
+            yield (
                 "train.per_class = true: each net sees one class; "
                 'set generator.labels and discriminator.labels to "ignored"'
             )
-        return problems
 
-    def _feature_problems(self) -> list[str]:
-        problems = []
+    def _feature_problems(self) -> Iterator[str]:
+        features = self.features
         for kind in {penalty.kind for penalty in self.penalties} & {"energy_distance", "classifier_guidance"}:
-            if self.features is None:
-                problems.append(
-                    f"penalties: {kind} stands on frozen features, and there are none; set features=classes"
-                )
-            elif kind == "classifier_guidance" and not (self.features.task == "classes" and self.uses_labels):
-                problems.append(
-                    f"penalties: {kind} needs nets with labels and a frozen classifier; set features=classes"
-                )
-        if self.train.per_class and self.features is not None and self.features.task == "classes":
-            problems.append(
+            if features is None:
+                yield f"penalties: {kind} stands on frozen features, and there are none; set features=classes"
+            elif kind == "classifier_guidance" and not (features.task == "classes" and self.uses_labels):
+                yield f"penalties: {kind} needs nets with labels and a frozen classifier; set features=classes"
+        if features is not None and features.task == "classes" and self.train.per_class:
+            yield (
                 'features.kind = "classes": train.per_class shows one class at a time; set features=rotations'
             )
-        return problems
 
-    def _update_problems(self) -> list[str]:
-        kind, parts = self.updates.kind, self.updates.parts
-        joint = 'set train.d_update="joint"'
-        problems = []
-        if self.updates.together and self.train.d_steps > 1:
-            problems.append(
-                f"train.d_steps = {self.train.d_steps}: with {kind} fakes D and G are updated once each; "
-                f"{joint}"
-            )
+    def _update_problems(self) -> Iterator[str]:
+        train, kind, parts = self.train, self.updates.kind, self.updates.parts
+        where, joint = f'train.d_update = "{kind}"', 'set train.d_update="joint"'
+        if self.updates.together and train.d_steps > 1:
+            yield f"train.d_steps = {train.d_steps}: with {kind} fakes D and G are updated once each; {joint}"
         if len(parts) == 1:
-            return problems
-        where = f'train.d_update = "{kind}"'
+            return
         if not isinstance(self.objective, Separable):
-            problems.append(f"{where}: {self.objective.kind} compares real with fake in one update; {joint}")
-        problems += [
-            f"{where}: {penalty.kind} looks at real and fake together; {joint}"
-            for penalty in self.penalties
-            if not any(set(penalty.needs) <= set(part) for part in parts)
-        ]
-        if self.train.batch % len(parts):
-            problems.append(f"train.batch = {self.train.batch}: half-batches need an even number")
-        return problems
+            yield f"{where}: {self.objective.kind} compares real with fake in one update; {joint}"
+        for penalty in self.penalties:
+            if not any(set(penalty.needs) <= set(part) for part in parts):
+                yield f"{where}: {penalty.kind} looks at real and fake together; {joint}"
+        if train.batch % len(parts):
+            yield f"train.batch = {train.batch}: half-batches need an even number"
 
     def patched(self, patch: Mapping[str, Any] | Sequence[str]) -> Recipe:
         """Give this recipe with the edits of a patch made; RecipeError, one line a problem."""
@@ -275,11 +248,6 @@ class Recipe(Settings):
     def updates(self) -> Updates:
         """The order of the moves of a step."""
         return self.train.d_update
-
-    @property
-    def averages(self) -> tuple[Average, ...]:
-        """The averages of the generator; the first is sampled from."""
-        return self.average
 
     @property
     def uses_labels(self) -> bool:

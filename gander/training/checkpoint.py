@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from gander.engine.guard import first_bad
 from gander.errors import CheckpointError, NumericsError
-from gander.files import storage_error, sync_folder
+from gander.files import disk_refusals, draft_of
 from gander.run import RESUME, Run
 
 _TENSORS, _PROGRESS, _MANIFEST = "state.safetensors", "progress.json", "manifest.json"
@@ -55,21 +54,14 @@ def save_checkpoint(
     contents[_MANIFEST] = json.dumps(listed, indent=2).encode() + b"\n"
     if _holds(folder, contents):
         return folder
-    draft = run.checkpoints / f".draft-{os.getpid()}"
-    try:
-        _sweep(run)  # a killed process may have left a draft of the same name
-        draft.mkdir(parents=True)
-        for name, data in contents.items():
-            _write(draft / name, data)
-        sync_folder(draft)
-        if folder.exists():  # of the same moment, but damaged or from other threads
-            folder.rename(run.checkpoints / f".replaced-{folder.name}")
-        draft.rename(folder)
-        sync_folder(run.checkpoints)
+    with disk_refusals(folder, RESUME):
         tidy_checkpoints(run, keep, best)
-    except OSError as error:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise storage_error(error, folder, RESUME) from None
+        with draft_of(folder) as draft:
+            for name, data in contents.items():
+                (draft / name).write_bytes(data)
+            if folder.exists():  # of the same moment, but damaged or from other threads
+                folder.rename(folder.with_name(f".replaced-{folder.name}"))
+        tidy_checkpoints(run, keep, best)
     return folder
 
 
@@ -78,8 +70,15 @@ def tidy_checkpoints(run: Run, keep: int, best: int | None) -> None:
 
     The one of `best` images stays.
     """
-    _sweep(run)
-    _prune(run, keep, None if best is None else _folder(run, best))
+    for debris in run.checkpoints.glob(".*"):
+        shutil.rmtree(debris, ignore_errors=True)
+    good, chosen = 0, None if best is None else _folder(run, best)
+    for folder in reversed(run.saved()):
+        if good >= keep:
+            if folder != chosen:
+                shutil.rmtree(folder, ignore_errors=True)
+        elif _has_its_sizes(folder):  # to hash them would read `keep` times what a save writes
+            good += 1
 
 
 def newest_checkpoint(run: Run) -> tuple[Checkpoint | None, list[str]]:
@@ -160,30 +159,8 @@ def _holds(folder: Path, contents: Mapping[str, bytes]) -> bool:
         return False
 
 
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sweep(run: Run) -> None:
-    for debris in (*run.checkpoints.glob(".draft-*"), *run.checkpoints.glob(".replaced-*")):
-        shutil.rmtree(debris, ignore_errors=True)
-
-
 def _folder(run: Run, images: int) -> Path:
     return run.checkpoints / f"images-{images:012d}"
-
-
-def _prune(run: Run, keep: int, best: Path | None) -> None:
-    good = 0
-    for folder in reversed(run.saved()):
-        if good >= keep:
-            if folder != best:
-                shutil.rmtree(folder, ignore_errors=True)
-        elif _has_its_sizes(folder):  # to hash them would read `keep` times what a save writes
-            good += 1
 
 
 def _sha256(data: bytes) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from gander.chance import rank
 from gander.data.images import Images
 from gander.engine.machine import Machine
 from gander.errors import CheckpointError
-from gander.files import cut_rows, sync_file
+from gander.files import cut_rows, sync
 from gander.generation.load import Sampler, build_generator, build_one_generator, save_generator
 from gander.history import read_rows
 from gander.nets.blocks import Generator
@@ -139,8 +140,8 @@ class Session:
             "metrics_rows": len(self.scorer.scored),
         }
         if rank() == 0:
-            sync_file(self.run.log_file)  # a checkpoint counts the rows before it
-            sync_file(self.run.metrics_file)
+            for rows in filter(Path.exists, (self.run.log_file, self.run.metrics_file)):
+                sync(rows)  # a checkpoint counts the rows before it
             keep = self.recipe.every.keep
             save_checkpoint(self.run, self.images_done, tensors, progress, keep, self.scorer.best)
             self._save_generators()
@@ -208,7 +209,7 @@ class Session:
 
     def sampler(self) -> Sampler:
         """Give what draws images from the averaged generator."""
-        weights = self.recipe.averages[0].weights
+        weights = self.recipe.average[0].weights
         return Sampler(self.whole_generator(), self.recipe.latents, self.images.classes, weights)
 
     def draw_samples(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -10,9 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
+from torch.utils.flop_counter import FlopCounterMode
 
 from gander.data.images import Images
 from gander.engine.machine import Machine, choose_machine, multiplies_bf16
@@ -45,30 +44,16 @@ class Speed:
         return self.images_per_second * self.gflop_per_image / self.products[self.machine.precision]
 
 
-class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the multiplications and additions of every convolution and matrix product, forwards and back."""
-
-    operations = 0
-
-    def __torch_dispatch__(
-        self, called: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        result = called(*args, **(kwargs or {}))
-        packet = called._overloadpacket
-        if packet is torch.ops.aten.convolution:
-            maps, weight, transposed = args[0], args[1], args[6]
-            self.operations += _once(maps if transposed else result, weight)
-        elif packet is torch.ops.aten.convolution_backward:  # torch's own count forgets the groups
-            gradient, maps, weight, transposed, asked = *args[:3], args[7], args[10]
-            self.operations += _once(maps if transposed else gradient, weight) * sum(asked[:2])
-        elif count := flop_registry.get(packet):
-            self.operations += count(*args, **(kwargs or {}), out_val=result)
-        return result
+def counting_operations() -> FlopCounterMode:
+    """Count the multiplications and additions of convolutions and matrix products, forwards and back."""
+    return FlopCounterMode(display=False, custom_mapping={torch.ops.aten.convolution_backward: _backward})
 
 
-def _once(places: Tensor, weight: Tensor) -> int:
-    """Count what a convolution costs: every weight is used once at every place."""
-    return 2 * len(places) * places.shape[2:].numel() * weight.numel()
+def _backward(*shapes: Any, out_shape: Any) -> int:
+    """Count a convolution's gradients, each as itself: torch's own count forgets the groups."""
+    gradient, maps, weight, transposed, asked = *shapes[:3], shapes[7], shapes[10]
+    places = maps if transposed else gradient
+    return 2 * places[0] * math.prod(places[2:]) * math.prod(weight) * sum(asked[:2])
 
 
 def precisions() -> tuple[str, ...]:
@@ -104,15 +89,13 @@ def trainer_for_timing(recipe: Recipe) -> tuple[Trainer, float]:
     while batch > 8 and batch * one > _SLOWEST:
         batch //= 2
     trainer = Trainer(_with_batch(recipe, batch), images, machine)
-    with Operations() as counted:  # type: ignore[no-untyped-call]
+    with counting_operations() as counted:
         trainer.step()
-    return trainer, counted.operations / trainer.recipe.shown_per_step / 1e9
+    return trainer, counted.get_total_flops() / trainer.recipe.shown_per_step / 1e9
 
 
 def _with_batch(recipe: Recipe, batch: int) -> Recipe:
-    return recipe.model_copy(
-        update={"train": recipe.train.model_copy(update={"batch": batch, "per_class": False})}
-    )
+    return recipe.patched({"train.batch": batch, "train.per_class": False})
 
 
 def seconds_of(work: Callable[[], object], times: int, machine: Machine) -> float:

@@ -27,13 +27,8 @@ def trainer_state(trainer: Trainer) -> Tensors:
 
 def restore_trainer(trainer: Trainer, tensors: Mapping[str, Tensor], images: int, steps: int) -> None:
     """Put a trainer exactly where it was; CheckpointError where a tensor is missing, left over, misshapen."""
-    missing, left = _take(trainer, tensors)
-    if missing:
-        raise CheckpointError(f"checkpoint: {missing[0]}")
-    if left:
-        raise CheckpointError(f"checkpoint: holds {left[0]}, which this recipe has no place for")
-    _restore_stats(trainer, tensors)
-    trainer.go_on_from(images, steps)
+    for line in adopt(trainer, tensors, images, steps):
+        raise CheckpointError(f"checkpoint: {line}")
 
 
 def adopt(trainer: Trainer, tensors: Mapping[str, Tensor], images: int, steps: int) -> list[str]:
@@ -43,14 +38,10 @@ def adopt(trainer: Trainer, tensors: Mapping[str, Tensor], images: int, steps: i
     """
     missing, left = _take(trainer, tensors)
     if not missing and not left:
-        _restore_stats(trainer, tensors)
+        stats = {name.removeprefix("stats."): t for name, t in tensors.items() if name.startswith("stats.")}
+        trainer.stats.restore(stats)
     trainer.go_on_from(images, steps)
-    return missing + [f"{name} has no place in this recipe" for name in left]
-
-
-def _restore_stats(trainer: Trainer, tensors: Mapping[str, Tensor]) -> None:
-    stats = {name.removeprefix("stats."): t for name, t in tensors.items() if name.startswith("stats.")}
-    trainer.stats.restore(stats)
+    return missing + [f"{name}, which this recipe has no place for" for name in left]
 
 
 def _take(trainer: Trainer, tensors: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:

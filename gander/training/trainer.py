@@ -59,7 +59,7 @@ class Trainer:
         self.d = Learner("d", d, recipe.rewires.discriminator, machine)
         self.nets = nn.ModuleDict({"g": g, "d": d})  # to name a weight of either
         self.generator: Generator = g
-        self.averages: list[Generator] = [average.start(g) for average in recipe.averages]
+        self.averages: list[Generator] = [average.start(g) for average in recipe.average]
         self.parts = Parts(recipe, machine.device)
         machine.prepare()
         self._compiled_g, self._compiled_d = machine.compile(g), machine.compile(d)
@@ -117,7 +117,7 @@ class Trainer:
 
     def after(self) -> None:
         """Move the averages and the clock past the moves made since the last time."""
-        for average, net in zip(self.recipe.averages, self.averages, strict=True):
+        for average, net in zip(self.recipe.average, self.averages, strict=True):
             average.update(net, self.generator, self.clock.images, self._shown)
         self.clock.advance(self._shown)
         self._shown, self._newest = 0, None

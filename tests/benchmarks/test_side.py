@@ -7,18 +7,18 @@ import torch
 from side_by_side.rounds import side, side_by_side
 from torch import nn
 
-from gander.training.speed import Operations, precisions
+from gander.training.speed import counting_operations, precisions
 
 N = 5
 
 
 def counted(net, images):
     """Multiplications and additions of one look, and of differentiating it by the weights."""
-    with Operations() as forward:
+    with counting_operations() as forward:
         loss = net(images).sum()
-    with Operations() as backward:
+    with counting_operations() as backward:
         loss.backward()
-    return forward.operations, backward.operations
+    return forward.get_total_flops(), backward.get_total_flops()
 
 
 def test_a_dense_layer_costs_two_operations_a_weight_and_image_each_way():

@@ -65,7 +65,7 @@ def test_each_kind_of_failure_ends_with_its_own_code(gander, monkeypatch):
         def fail(*_, error=error):
             raise error
 
-        monkeypatch.setattr("gander.cli.looking.runs_verb", fail)
+        monkeypatch.setattr("gander.cli.showing.list_runs", fail)
         answer = gander("runs")
         codes[kind.__name__] = answer.code
         assert answer.err.startswith("gander: line\n")
@@ -86,7 +86,7 @@ def test_a_bug_of_ours_is_exit_70_and_the_only_one_with_a_traceback(gander, monk
     def bug(*_):
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr("gander.cli.looking.runs_verb", bug)
+    monkeypatch.setattr("gander.cli.showing.list_runs", bug)
     answer = gander("runs")
     assert answer.code == 70
     assert "ZeroDivisionError: oops" in answer.err
@@ -97,7 +97,7 @@ def test_ctrl_c_outside_a_training_is_exit_130(gander, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gander.cli.looking.runs_verb", interrupted)
+    monkeypatch.setattr("gander.cli.showing.list_runs", interrupted)
     assert gander("runs") == (130, "", "gander: stopped\n")
 
 

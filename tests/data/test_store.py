@@ -57,7 +57,7 @@ def test_changed_content_is_decoded_again_under_the_same_path(cache, archive):
 def test_a_damaged_store_is_filled_again(cache, archive):
     stored = find_stored(str(archive), "", None, "train")
     pixels = np.array(stored.pixels)
-    with (stored.folder / "pixels.npy").open("r+b") as file:
+    with (stored.folder / "pixels.bin").open("r+b") as file:
         file.truncate(1000)
     assert np.array_equal(open_images(str(archive)).pixels, pixels)
 
@@ -77,14 +77,14 @@ def test_a_killed_process_leaves_nothing_that_is_seen(cache):
     command = [sys.executable, "-c", "from gander.data.images import open_images; open_images('shapes')"]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
-    while not [*cache.glob("images/filling-*/whole/pixels.npy")]:
+    while not [*cache.glob("images/.*.draft/pixels.bin")]:
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    [left] = cache.glob("images/filling-*")
-    assert not [*cache.glob("images/*/meta.json")]
+    [left] = cache.glob("images/.*.draft")
+    assert not [*cache.glob("images/[!.]*/meta.json")]
     os.utime(left, (0, 0))
     assert len(open_images("shapes")) == 20_000
     assert not left.exists(), "what was abandoned a day ago is cleared away"
@@ -110,7 +110,7 @@ def test_a_set_with_no_usable_image_is_not_stored(cache, tmp_path):
     np.savez(tmp_path / "x.npz", images=np.zeros((3, 4, 4), np.uint8))
     with pytest.raises(DataError, match="4 x 4 pixels"):
         open_images(str(tmp_path / "x.npz"), skip_bad=True)
-    assert not [*cache.glob("images/*/meta.json")]
+    assert not [*cache.glob("images/[!.]*/meta.json")]
 
 
 def test_the_digest_does_not_depend_on_the_order(cache, tmp_path):

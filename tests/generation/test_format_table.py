@@ -11,7 +11,7 @@ from gander.cli.main import app
 from gander.data.formats import all as table
 from gander.data.formats.format import WrittenFormat
 from gander.data.images import is_data, open_images
-from gander.data.origins import Origin, array_contents
+from gander.data.origins import Contents, array_entries
 from gander.errors import DataError, UsageError
 from gander.generation import draft
 from gander.training.loop import train
@@ -28,23 +28,15 @@ class Rows(WrittenFormat):
     loading = 'rows = open("{{ first }}", "rb").read()'
     png = False
 
-    def origin(self, root, files, split):
-        def read():
-            rows = np.frombuffer(b"".join(file.read_bytes() for file in files), np.uint8).reshape(-1, 193)
-            return array_contents(files[0].name, rows[:, 1:].reshape(-1, 8, 8, 3), rows[:, 0])
+    def read(self, path, name, split):
+        rows = np.frombuffer(path.read_bytes(), np.uint8).reshape(-1, 193)
+        return Contents(array_entries(name, rows[:, 1:].reshape(-1, 8, 8, 3), rows[:, 0]), True)
 
-        return Origin(root, tuple(files), "rows", read)
-
-    def write(self, path, batches, layout, first):
+    def write(self, path, batches, layout):
         with path.open("wb") as file:
             for batch in batches:
-                flat = batch.pixels.transpose(0, 2, 3, 1).reshape(len(batch.pixels), -1)
+                flat = batch.images.transpose(0, 2, 3, 1).reshape(len(batch.images), -1)
                 file.write(np.hstack([batch.labels[:, None].astype(np.uint8), flat]).tobytes())
-
-    def join(self, parts, path, layout):
-        path.write_bytes(b"".join(part.read_bytes() for part in parts))
-        for part in parts:
-            part.unlink()
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ def test_a_new_score_is_made_and_shown_while_a_run_trains_and_written_into_cards
     folder, tmp_path, monkeypatch, capsys, fast
 ):
     recipe = tiny(folder, "projection", {"evaluate": {"every": 6 * BATCH, "n": 100, "share": 1.0}})
-    with TrainingProgress(quiet=False) as shown:
+    with TrainingProgress() as shown:
         run = train(recipe, tmp_path / "run", shown)
     rows = [json.loads(line) for line in run.metrics_file.read_text().splitlines()]
     assert {"brightness", "brightness/floor", "brightness/low", "brightness/high"} <= {*rows[-1]}

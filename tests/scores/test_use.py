@@ -117,12 +117,12 @@ def test_test_images_are_held_out_where_no_exact_ones_are_published():
 @pytest.mark.slow
 def test_official_test_images_are_used_where_they_are_exact(shared, monkeypatch):
     from gander.data.images import open_images
-    from gander.data.names import MNIST
+    from gander.data.names import NAMED
 
     folder = str(shared / "data" / "mnist")
     monkeypatch.setattr(
         use, "open_images", lambda source, size, split: open_images(source, folder, size, split)
     )
-    reals = replace(open_images("mnist", folder), source=MNIST.name)
+    reals = replace(open_images("mnist", folder), source=NAMED["mnist"].name)
     training_set, test, split = real_split(reals)
     assert (len(training_set.labels), len(test.labels), split) == (60_000, 10_000, "official test images")

@@ -198,7 +198,7 @@ def test_a_finished_run_resumed_stays_as_it_is(whole):
 def test_what_a_kill_after_the_last_save_left_is_swept_up(whole, tmp_path):
     run = Run(shutil.copytree(whole("plain").path, tmp_path / "run"))
     kept = sorted(os.listdir(run.checkpoints))
-    for left in ("images-000000000001", ".draft-1", f".replaced-{kept[0]}"):
+    for left in ("images-000000000001", f".{kept[0]}-1.draft", f".replaced-{kept[0]}"):
         shutil.copytree(run.checkpoints / kept[0], run.checkpoints / left)
     resume(run)
     assert sorted(os.listdir(run.checkpoints)) == kept

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -65,22 +64,13 @@ class Folder(WrittenFormat):
     def bytes_each(self, layout: Layout) -> int:
         return -(-super().bytes_each(layout) // 4096) * 4096  # whole blocks of the disk
 
-    def write(self, path: Path, batches: Iterator[Batch], layout: Layout, first: bool) -> None:
-        path.mkdir()
+    def write(self, path: Path, batches: Iterator[Batch], layout: Layout) -> None:
         for batch in batches:
-            labels = [None] * len(batch.encoded) if batch.labels is None else batch.labels
-            for place, (encoded, label) in enumerate(zip(batch.encoded, labels, strict=True)):
+            labels = [None] * len(batch.images) if batch.labels is None else batch.labels
+            for number, (encoded, label) in enumerate(zip(batch.images, labels, strict=True), batch.first):
                 inner = path if label is None else path / folder_name(layout.classes[label])
-                inner.mkdir(exist_ok=True)
-                (inner / f"{batch.first + place:08d}.png").write_bytes(encoded)
-
-    def join(self, parts: list[Path], path: Path, layout: Layout) -> None:
-        for part in parts:
-            for file in part.rglob("*.png"):
-                goal = path / file.relative_to(part)
-                goal.parent.mkdir(parents=True, exist_ok=True)
-                file.rename(goal)
-            shutil.rmtree(part)
+                inner.mkdir(parents=True, exist_ok=True)
+                (inner / f"{number:08d}.png").write_bytes(encoded)
 
 
 def _read(path: Path) -> bytes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from gander.data.origins import Origin, Pixels
+from gander.data.origins import Contents, Origin, Pixels, cards_in, class_names, unreadable
 from gander.pictures.sheet import encode_png
 
 LABEL, CONFIDENCE = "label", "confidence"
@@ -22,9 +23,6 @@ LABEL, CONFIDENCE = "label", "confidence"
 MOST_BYTES = 64 << 20
 """Of one encoded image, or of one file in an archive."""
 
-EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The time of what is in a zip: equal sets are equal bytes."""
-
 
 class Format(ABC):
     """A format that is read; its entry in `gander.data.formats.all` is all that there is to register.
@@ -32,10 +30,12 @@ class Format(ABC):
     Attributes:
         reads: what it is, in the list of what can be read.
         suffixes: how its files' names end; () where they are known by something else.
+        splits: whether one file holds both splits.
     """
 
     reads: str
     suffixes: tuple[str, ...] = ()
+    splits: bool = False
 
     def files_in(self, folder: Path, split: str) -> list[Path]:
         """List the files of this format in a folder, or else in the folders of it.
@@ -48,9 +48,32 @@ class Format(ABC):
                 return files
         return []
 
-    @abstractmethod
     def origin(self, root: Path, files: list[Path], split: str) -> Origin:
         """Return how files, one after another, are read; problems name them as they lie from `root`."""
+        suffix = next((suffix for suffix in self.suffixes if files[0].name.endswith(suffix)), "")
+        cards = cards_in(files[0].parent, files[0].name.removesuffix(suffix))
+
+        def read_one(path: Path) -> Contents:
+            name = str(path.relative_to(root))
+            try:
+                return self.read(path, name, split)
+            except Exception as error:  # a damaged file may raise anything
+                reason = f"damaged, or not what its name says: {error or type(error).__name__}"
+                return Contents([unreadable(name, reason)], False)
+
+        def read() -> Contents:
+            parts = [read_one(path) for path in files]
+            labelled = any(part.labelled for part in parts)
+            classes = next((part.classes for part in parts if part.classes), ()) or class_names(cards)
+            count = sum(part.count or 0 for part in parts) or None
+            return Contents(chain.from_iterable(part.entries for part in parts), labelled, classes, count)
+
+        kind = f"{type(self).__name__} {split if self.splits else ''}"
+        return Origin(root, (*files, *cards), kind, read)
+
+    def read(self, path: Path, name: str, split: str) -> Contents:
+        """Return what is in one file, which problems call `name`; it may raise anything where that fails."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -71,17 +94,13 @@ class Batch(NamedTuple):
     """Images in their order."""
 
     first: int  # number of the first
-    pixels: Pixels  # (N, C, S, S)
-    encoded: Sequence[bytes]  # (N) PNG, where the format holds PNG; else empty
+    images: Any  # (N, C, S, S) uint8, or (N) PNG where the format holds PNG
     labels: npt.NDArray[np.int64] | None
     confidence: npt.NDArray[np.float32] | None
 
 
 class WrittenFormat(Format):
     """A format that is written, too.
-
-    A part is a file, or a folder, of some thousand images that one process writes; `join` makes one file of
-    the set from parts that follow one another, and leaves nothing of them.
 
     Attributes:
         names: what `--format` takes; each with a dot before it is the suffix that chooses it.
@@ -107,12 +126,8 @@ class WrittenFormat(Format):
         return layout.values + 1024
 
     @abstractmethod
-    def write(self, path: Path, batches: Iterator[Batch], layout: Layout, first: bool) -> None:
-        """Write a part; the `first` of a file of the set may begin it."""
-
-    @abstractmethod
-    def join(self, parts: list[Path], path: Path, layout: Layout) -> None:
-        """Make a file, or the folder, of the set, part by part, each of which is then deleted."""
+    def write(self, path: Path, batches: Iterator[Batch], layout: Layout) -> None:
+        """Write a file, or the folder, of the set; what an interruption left there is overwritten."""
 
 
 def image_file(pixels: Pixels) -> bytes:
@@ -120,12 +135,3 @@ def image_file(pixels: Pixels) -> bytes:
     picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
     # In so few pixels runs of equal bytes do as well as a search for matches.
     return encode_png(picture, compress_level=3, compress_type=zlib.Z_RLE)
-
-
-def move_bytes(parts: list[Path], whole: Any) -> None:
-    """Write the bytes of files one after another into an open one; each is deleted when it is written."""
-    for part in parts:
-        with part.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                whole.write(chunk)
-        part.unlink()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from gander.data.formats.format import Format
-from gander.data.origins import Contents, Origin, Pixels, array_contents, damaged
+from gander.data.origins import Contents, Origin, Pixels, array_entries, damaged
 from gander.errors import DataError
 
 _WORDS = {"train": "train", "test": "t10k"}
@@ -30,15 +30,14 @@ class Idx(Format):
         return files if files and "images" in files[0].name else []
 
     def origin(self, root: Path, files: list[Path], split: str) -> Origin:
-        return Origin(root, tuple(files), "idx", lambda: _contents(files))
+        def read() -> Contents:
+            images, *labels = map(_read, files)
+            if images.ndim != 3:
+                raise DataError(f"{files[0]}: an array of {images.ndim} dimensions; images have 3")
+            entries = array_entries(files[0].name, images[..., None], labels[0] if labels else None)
+            return Contents(entries, bool(labels), count=len(images))
 
-
-def _contents(files: list[Path]) -> Contents:
-    images = _read(files[0])
-    if images.ndim != 3:
-        raise DataError(f"{files[0]}: an array of {images.ndim} dimensions; images have 3")
-    labels = _read(files[1]) if len(files) > 1 else None
-    return array_contents(files[0].name, images[..., None], labels)
+        return Origin(root, tuple(files), "idx", read)
 
 
 def _read(path: Path) -> Pixels:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from gander.data.formats.format import CONFIDENCE, LABEL, Batch, Layout, WrittenFormat
-from gander.data.origins import Contents, Entry, Origin, unreadable
+from gander.data.origins import Contents, Image, numbered
 from gander.errors import DataError
 
 _IMAGE_COLUMNS = ("img", "image")
@@ -28,36 +27,31 @@ class Parquet(WrittenFormat):
     def files_in(self, folder: Path, split: str) -> list[Path]:
         return _of_split(super().files_in(folder, split), split)
 
-    def origin(self, root: Path, files: list[Path], split: str) -> Origin:
-        return Origin(root, tuple(files), "parquet", lambda: _read(root, files))
-
-    def write(self, path: Path, batches: Iterator[Batch], layout: Layout, first: bool) -> None:
-        import pyarrow as pa
-
-        schema = _schema(layout)
-        with _writer(path, layout) as writer:  # a row group a batch
-            for batch in batches:
-                names = [f"{batch.first + place:08d}.png" for place in range(len(batch.encoded))]
-                cells = [pa.array([*batch.encoded], pa.binary()), pa.array(names)]
-                columns = [pa.StructArray.from_arrays(cells, fields=[*schema.field("img").type])]
-                columns += [pa.array(part) for part in (batch.labels, batch.confidence) if part is not None]
-                writer.write_table(pa.Table.from_arrays(columns, schema=schema))
-
-    def join(self, parts: list[Path], path: Path, layout: Layout) -> None:
+    def read(self, path: Path, name: str, split: str) -> Contents:
         import pyarrow.parquet
 
-        with _writer(path, layout) as writer:
-            for part in parts:
-                with pyarrow.parquet.ParquetFile(part) as file:
-                    for group in range(file.num_row_groups):
-                        writer.write_table(file.read_row_group(group))
-                part.unlink()
+        shard = pyarrow.parquet.ParquetFile(path)
+        columns = shard.schema_arrow.names
+        image = next((column for column in _IMAGE_COLUMNS if column in columns), None)
+        if image is None:
+            wanted = '" or "'.join(_IMAGE_COLUMNS)
+            raise ValueError(f'no column "{wanted}"; it has: {", ".join(columns)}')
+        entries = numbered(name, _samples(shard, image))
+        return Contents(entries, LABEL in columns, _classes(shard), shard.metadata.num_rows)
 
+    def write(self, path: Path, batches: Iterator[Batch], layout: Layout) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet
 
-def _writer(path: Path, layout: Layout) -> Any:
-    import pyarrow.parquet
-
-    return pyarrow.parquet.ParquetWriter(path, _schema(layout), compression="none", use_dictionary=False)
+        schema = _schema(layout)
+        options = {"compression": "none", "use_dictionary": False}
+        with pyarrow.parquet.ParquetWriter(path, schema, **options) as writer:
+            for batch in batches:
+                names = [f"{batch.first + place:08d}.png" for place in range(len(batch.images))]
+                cells = [pa.array([*batch.images], pa.binary()), pa.array(names)]
+                columns = [pa.StructArray.from_arrays(cells, fields=[*schema.field("img").type])]
+                columns += [pa.array(part) for part in (batch.labels, batch.confidence) if part is not None]
+                writer.write_table(pa.Table.from_arrays(columns, schema=schema), row_group_size=_ROWS)
 
 
 def _schema(layout: Layout) -> Any:
@@ -92,44 +86,13 @@ def _split_of(file: Path) -> str:
     return word if word in ("train", "test", "validation", "valid", "val") else ""
 
 
-def _read(root: Path, files: list[Path]) -> Contents:
-    import pyarrow.parquet
-
-    shards, broken = [], []
-    for file in files:
-        name = str(file.relative_to(root))
-        try:
-            shard = pyarrow.parquet.ParquetFile(file)
-        except Exception as error:  # a damaged file may raise anything
-            broken.append(unreadable(name, f"not a whole parquet file: {error}"))
-            continue
-        columns = shard.schema_arrow.names
-        image = next((column for column in _IMAGE_COLUMNS if column in columns), "")
-        if image:
-            shards.append((name, shard, image))
-        else:
-            wanted = '" or "'.join(_IMAGE_COLUMNS)
-            broken.append(unreadable(name, f'no column "{wanted}"; it has: {", ".join(columns)}'))
-    labelled = any(LABEL in shard.schema_arrow.names for _, shard, _ in shards)
-    classes = next((names for _, shard, _ in shards if (names := _classes(shard))), ())
-    count = sum(shard.metadata.num_rows for _, shard, _ in shards)
-    return Contents(chain(broken, _entries(shards)), labelled, classes, count)
-
-
-def _entries(shards: list[tuple[str, Any, str]]) -> Iterator[Entry]:
-    for name, shard, image in shards:
-        labelled = LABEL in shard.schema_arrow.names
-        columns = [image, LABEL] if labelled else [image]
-        row = 0
-        try:
-            for batch in shard.iter_batches(_ROWS, columns=columns):
-                labels = batch.column(LABEL).to_pylist() if labelled else [None] * len(batch)
-                for cell, label in zip(batch.column(image).to_pylist(), labels, strict=True):
-                    encoded = cell.get("bytes") if isinstance(cell, dict) else cell
-                    yield Entry(name, row, encoded if isinstance(encoded, bytes) else b"", label)
-                    row += 1
-        except Exception as error:
-            yield unreadable(name, f"damaged from here on: {error}", row)
+def _samples(shard: Any, image: str) -> Iterator[tuple[Image, object]]:
+    labelled = LABEL in shard.schema_arrow.names
+    for batch in shard.iter_batches(_ROWS, columns=[image, LABEL] if labelled else [image]):
+        labels = batch.column(LABEL).to_pylist() if labelled else [None] * len(batch)
+        for cell, label in zip(batch.column(image).to_pylist(), labels, strict=True):
+            encoded = cell.get("bytes") if isinstance(cell, dict) else cell
+            yield encoded if isinstance(encoded, bytes) else b"", label
 
 
 def _classes(shard: Any) -> tuple[str, ...]:

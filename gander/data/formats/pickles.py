@@ -6,7 +6,8 @@ import codecs
 import io
 import pickle
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -64,44 +65,39 @@ class CifarPickles(Format):
         return [path for path in (folder / _ARCHIVE,) if path.exists()]
 
     def origin(self, root: Path, files: list[Path], split: str) -> Origin:
-        def members() -> Iterator[tuple[str, bytes]]:
-            if files[0].name == _META:
-                yield from ((file.name, file.read_bytes()) for file in files)
-                return
-            with damaged(files[0]), tarfile.open(files[0], "r|gz") as archive:
-                for member in archive:
-                    name = PurePosixPath(member.name).name
-                    if name in (_META, *_BATCHES[split]) and member.size <= MOST_BYTES:
-                        file = archive.extractfile(member)
-                        yield name, file.read() if file else b""
-
-        return Origin(root, tuple(files), f"cifar {split}", lambda: _read(members, split))
+        return Origin(root, tuple(files), f"cifar {split}", lambda: _read(files, split))
 
 
-def _read(members: Callable[[], Iterator[tuple[str, bytes]]], split: str) -> Contents:
+def _members(files: list[Path]) -> Iterator[tuple[str, bytes]]:
+    if files[0].name == _META:
+        yield from ((file.name, file.read_bytes()) for file in files)
+        return
+    with damaged(files[0]), tarfile.open(files[0], "r|gz") as archive:
+        for member in archive:
+            file = archive.extractfile(member)
+            if file and member.size <= MOST_BYTES:
+                yield PurePosixPath(member.name).name, file.read()
+
+
+def _read(files: list[Path], split: str) -> Contents:
+    wanted = (_META, *_BATCHES[split])
+    held = {name: encoded for name, encoded in _members(files) if name in wanted}
     with damaged(_META):
-        meta: Any = next((unpickle(encoded) for name, encoded in members() if name == _META), {})
-        names = meta.get(b"label_names", meta.get("label_names", ()))
-        classes = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names)
-
-    def entries() -> Iterator[Entry]:
-        missing = {*_BATCHES[split]}
-        for name, encoded in members():
-            if name != _META:
-                missing.discard(name)
-                yield from _batch(name, encoded)
-        for name in sorted(missing):
-            yield unreadable(name, "this file is missing")
-
-    return Contents(entries(), True, classes, len(_BATCHES[split]) * 10_000)
+        meta: Any = unpickle(held[_META]) if _META in held else {}
+        classes = meta.get(b"label_names", meta.get("label_names", ()))
+        classes = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in classes)
+    names = [name for name in dict.fromkeys([*held, *wanted]) if name != _META]  # as they lie in the archive
+    entries = chain.from_iterable(_batch(name, held.get(name)) for name in names)
+    return Contents(entries, True, classes, len(names) * 10_000)
 
 
-def _batch(name: str, encoded: bytes) -> Iterator[Entry]:
+def _batch(name: str, encoded: bytes | None) -> Iterator[Entry]:
+    if encoded is None:
+        return iter([unreadable(name, "this file is missing")])
     try:
         batch = unpickle(encoded)
         flat, labels = (batch[key] if key in batch else batch[key.encode()] for key in ("data", "labels"))
         images = np.asarray(flat, np.uint8).reshape(-1, 3, _SIDE, _SIDE).transpose(0, 2, 3, 1)
     except Exception as error:  # a damaged pickle may raise anything
-        yield unreadable(name, f"damaged: {error}")
-        return
-    yield from array_entries(name, images, labels)
+        return iter([unreadable(name, f"damaged: {error}")])
+    return array_entries(name, images, labels)

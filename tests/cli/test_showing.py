@@ -1,4 +1,4 @@
-"""The verbs that look: what they print can be read by people and by programs."""
+"""The verbs that show what there is: what they print can be read by people and by programs."""
 
 from __future__ import annotations
 

@@ -1,0 +1,196 @@
+"""The verbs that show what there is: sample, runs, recipes, data, explain."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import json
+import math
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gander.cli.options import Classes, GeneratorName, Json
+from gander.cli.progress import say
+from gander.cli.tables import make_table, print_table
+from gander.errors import DataError, GanderError, UsageError, did_you_mean
+from gander.files import check_folder, check_free
+from gander.patch import show_patch
+from gander.recipe.shipped import recipe_names, recipe_text, recipe_tree
+from gander.run import Run, find_run, in_use, list_runs, runs_root
+
+
+def sample(
+    run: GeneratorName,
+    n: Annotated[
+        int | None, typer.Option("-n", min=1, help="How many.", show_default="100 images, or 8 walks")
+    ] = None,
+    classes: Classes = None,
+    walk: Annotated[bool, typer.Option("--walk", help="Walk between latents, one walk a row.")] = False,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the latents.")] = 0,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="The picture.", show_default="RUN/samples/...")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw fresh images, or latent walks, as one picture."""
+    from gander.actions import sample as draw
+    from gander.pictures.sheet import save_png
+
+    found = find_run(run)
+    stem = f"{'walk' if walk else 'sample'}-seed{seed}"
+    ends = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+    free = (found.path / "samples" / f"{stem}{end}.png" for end in ends)
+    path = to or next(path for path in free if not path.exists())
+    check_free(path)
+    moves = path.suffix in (".gif", ".webp")
+    if path.suffix != ".png" and not (moves and walk):
+        raise UsageError(f'--to "{path}": give a name that ends in .png; with --walk, .gif and .webp move')
+    check_folder(path)
+    asked = n or (8 if walk else 100), classes or (), seed
+    device = os.environ.get("GANDER_DEVICE", "cpu")
+    if moves:
+        draw.save_animation(draw.animate(found, *asked, device=device), path)
+    else:
+        save_png((draw.walk if walk else draw.sample)(found, *asked, device=device), path)
+    if as_json:
+        say(json.dumps({"run": str(found.path), "picture": str(path), "seed": seed}))
+    else:
+        say(f"{'walk' if walk else 'samples'} {path}")
+        say(f"next    gander sample {found.path} --seed {seed + 1}")
+
+
+def runs(as_json: Json = False) -> None:
+    """List the runs, newest first."""
+    rows = [_summary(run) for run in list_runs()]
+    if as_json:
+        say(json.dumps(rows))
+        return
+    if not rows:
+        say(f"no run in {runs_root()} yet\nnext    gander train quickstart")
+        return
+    table = make_table("run", "what", "data", "images", "state", "began")
+    for row in rows:
+        done = f"{row['images']:,} / {row['total']:,}"
+        table.add_row(row["run"], row["title"], row["data"], done, row["state"], row["began"])
+    print_table(table)
+    say(f"next    gander sample {rows[0]['run']}")
+
+
+def _summary(run: Run) -> dict[str, Any]:
+    summary: dict[str, Any] = {"run": str(run.path), "title": "", "data": "", "images": 0, "total": 0}
+    try:
+        history, env = run.history(), run.env()
+        recipe = recipe_tree(str(run.recipe_file))
+    except GanderError as error:  # one damaged run must not hide the others
+        return summary | {"state": f"damaged: {error.problems[0]}", "began": ""}
+    images = max([run.trained_images(), *history.images[-1:]])
+    state = "training" if in_use(run) else run.state()["state"]
+    if state == "unknown":  # of before runs said so themselves
+        state = "finished" if images >= env["images_total"] else "stopped"
+    loss = history.last("loss/g")
+    return summary | {
+        "title": recipe["title"],
+        "data": Path(env["data"]["source"]).name,
+        "images": images,
+        "total": env["images_total"],
+        "state": state,
+        "began": datetime.fromisoformat(env["started"]).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "loss/g": loss if math.isfinite(loss) else None,
+    }
+
+
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Show this one, as it can be copied.")] = None,
+    other: Annotated[str | None, typer.Argument(help="Show the edits that make this of NAME.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the shipped recipes, show one, or show how two differ; both may be .toml files."""
+    if name is None:
+        titles = {known: recipe_tree(known).get("title", "") for known in recipe_names()}
+        if as_json:
+            say(json.dumps(titles))
+            return
+        table = make_table("recipe", "what it is")
+        for row in titles.items():
+            table.add_row(*row)
+        print_table(table)
+        say("next    gander recipes NAME shows one; gander train NAME runs it")
+    elif other is None:
+        say(
+            json.dumps({"name": name, "recipe": recipe_tree(name)}) if as_json else recipe_text(name).rstrip()
+        )
+        if not as_json and sys.stdout.isatty():  # a copy by > FILE stays a recipe
+            say(f"\n# next    gander train {name}, or copy it: gander recipes {name} > mine.toml")
+    else:
+        from gander.recipe.read import load_recipe
+
+        patch = load_recipe(name).diff(load_recipe(other))
+        lines = [show_patch({path: value}) for path, value in patch.items()]
+        say(json.dumps(patch) if as_json else "\n".join(lines or [f"{name} and {other} are the same"]))
+
+
+def data(
+    source: Annotated[
+        str | None, typer.Argument(metavar="[NAME|PATH]", help="A name, or a folder or file.")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option("--size", min=8, max=128, help="Make images square, pixels a side.")
+    ] = None,
+    split: Annotated[str, typer.Option("--split", help="train or test.")] = "train",
+    as_json: Json = False,
+) -> None:
+    """List the data sets known by name, or check one: every broken image and label, counts, channel means."""
+    from gander.data.check import inspect_data
+    from gander.data.names import NAMED, SHAPES
+
+    if source is None:
+        names = [SHAPES, *NAMED]
+        say(json.dumps(names) if as_json else "\n".join([*names, "next    gander data NAME, or a path"]))
+        return
+    summary = inspect_data(source, size=size, split=split)
+    if as_json:
+        say(json.dumps(summary.as_dict()))
+    else:
+        for figure, value in summary.rows():
+            say(f"{figure:<14} {value}")
+        for problem in summary.problems:
+            say(f"  {problem}")
+    if count := len(summary.problems):
+        what = "image or label" if count == 1 else "images or labels"
+        raise DataError(f"{source}: {count:,} {what} cannot be used")
+    if not as_json:
+        say(f"next    gander train RECIPE data={source}")
+
+
+def explain(name: Annotated[str | None, typer.Argument(help="A technique, as in a recipe.")] = None) -> None:
+    """Say what a technique does, its settings and its source; without a name, list them all."""
+    from gander.recipe.read import nameable
+
+    plugin, _, kind = (name or "").rpartition(".")  # `my_module.edges` is a kind of a user's own module
+    slots = nameable(plugin)
+    if name is None:
+        for slot, kinds in slots.items():
+            say(f"{slot}: {', '.join(kinds)}")
+        say("next    gander explain r1")
+        return
+    found = [(slot, kinds[kind]) for slot, kinds in slots.items() if kind in kinds]
+    if not found:
+        near = did_you_mean(kind, itertools.chain(*slots.values()))
+        raise UsageError(f'no technique is called "{kind}"{near}', hint="gander explain")
+    for slot, model in found:
+        say(f'{slot}: {{ kind = "{kind}" }}\n\n{inspect.getdoc(model)}\n')
+        for setting, field in model.model_fields.items():
+            if setting != "kind":
+                default = "needed" if field.is_required() else f"default {_default(field.get_default())}"
+                about = f"  {field.description}" if field.description else ""
+                say(f"  {field.alias or setting:<14} {default}{about}")
+    say("next    gander explain lists the others; gander recipes shows them in use")
+
+
+def _default(value: Any) -> str:
+    return f'"{value.kind}"' if hasattr(value, "kind") else json.dumps(value, default=str)
