@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -85,6 +86,11 @@ def cut_rows(path: Path, rows: int) -> None:
         lines = path.read_bytes().splitlines(keepends=True)
         if len(lines) != rows:
             write_whole(path, b"".join(lines[:rows]))
+
+
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file in hex."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -14,6 +14,7 @@ from gander.data.images import Images
 from gander.engine.machine import Machine
 from gander.errors import CheckpointError
 from gander.files import cut_rows, sync_file
+from gander.generation.ancestry import Ancestry, each_once, of_data
 from gander.generation.load import Sampler, build_generator, build_one_generator, save_generator
 from gander.history import read_rows
 from gander.nets.blocks import Generator
@@ -37,7 +38,7 @@ class Session:
 
     run: Run
 
-    def __init__(self, recipe: Recipe, images: Images, machine: Machine) -> None:
+    def __init__(self, recipe: Recipe, images: Images, machine: Machine, inherited: Ancestry = ()) -> None:
         self.recipe, self.images, self.machine = recipe, images, machine
         self.shape = image_shape(recipe, images)
         self.stages = [images]
@@ -45,7 +46,6 @@ class Session:
             self.stages = [images.only(label) for label in range(len(images.classes))]
         self.lengths = [recipe.steps_for(len(part), len(self.stages)) for part in self.stages]
         self.images_total = sum(self.lengths) * recipe.shown_per_step
-        self.scorer = Scorer(recipe, images, machine.device)
         self.watchers: list[Watcher] = []
         self.asked_to_stop = False  # by a watcher
         every = recipe.every
@@ -64,6 +64,8 @@ class Session:
         self._done: list[Generator] = []  # the averages of the stages that ended
         self._seconds_before, self._began = 0.0, time.monotonic()
         self._begin(0)
+        self.ancestry = each_once([*of_data(images), *self.trainer.ancestry, *inherited])
+        self.scorer = Scorer(recipe, images, machine.device, self.ancestry)
 
     def _begin(self, stage: int) -> None:
         self.stage = stage
