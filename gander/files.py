@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -15,9 +16,15 @@ from gander.errors import RunInUseError, StorageError, UsageError
 try:
     import fcntl
 except ImportError:  # on Windows
-    raise UsageError("gander needs Linux, macOS or WSL", hint="wsl --install") from None
+    fcntl = None  # type: ignore[assignment]
 
 LOCK = ".lock"
+
+
+def check_system() -> None:
+    """Raise UsageError where files cannot be locked."""
+    if fcntl is None:
+        raise UsageError("gander needs Linux, macOS or WSL", hint="wsl --install")
 
 
 def locked(folder: Path, doing: str) -> IO[bytes]:
@@ -25,6 +32,7 @@ def locked(folder: Path, doing: str) -> IO[bytes]:
 
     Raises: RunInUseError with the holder's process number, StorageError.
     """
+    check_system()
     with disk_refusals(folder):
         file = (folder / LOCK).open("ab+", buffering=0)
         try:
@@ -76,6 +84,11 @@ def cut_rows(path: Path, rows: int) -> None:
         lines = path.read_bytes().splitlines(keepends=True)
         if len(lines) != rows:
             write_whole(path, b"".join(lines[:rows]))
+
+
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file in hex."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
 import re
@@ -13,12 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gander.errors import StorageError, UsageError, did_you_mean
-from gander.files import draft_of, is_locked, locked, storage_error, write_whole
+from gander.errors import CheckpointError, StorageError, UsageError, did_you_mean
+from gander.files import draft_of, file_digest, is_locked, locked, storage_error, write_whole
 from gander.history import History, best_of, read_rows
 
 BEST = "best.safetensors"
 RESUME = "gander resume RUN"
+PRETRAINED = Path(__file__).parent / "pretrained"
+PRETRAINED_FORMAT = 1
 _WEIGHTS = re.compile(r"(best|generator|average-[2-9])\.safetensors")
 
 
@@ -81,7 +84,7 @@ class Run:
     @property
     def weights_file(self) -> Path:
         """The weights that are meant: the newest, or the best."""
-        return self.path / self.weights
+        return self.generator_file if self.weights == Run.weights else self.path / self.weights
 
     @property
     def metrics_file(self) -> Path:
@@ -156,6 +159,10 @@ class Run:
             raise StorageError(f"{self.env_file}: cannot be read: {reason}") from None
         return read
 
+    def ancestry(self) -> list[dict[str, Any]]:
+        """Name the nets and data sets that its weights descend from; of an old run, one of kind `unknown`."""
+        return self.env().get("ancestry", [{"kind": "unknown", "source": self.name}])
+
     def history(self) -> History:
         """Read the log as columns."""
         return History(read_rows(self.log_file))
@@ -167,6 +174,46 @@ class Run:
     def scores(self) -> History:
         """Read the scores during training as columns."""
         return History(read_rows(self.metrics_file))
+
+
+class Pretrained(Run):
+    """A generator that comes with gander, read as a run is; what it makes goes to a folder of its name."""
+
+    @property
+    def recipe_file(self) -> Path:
+        return PRETRAINED / f"{self.path.name}.toml"
+
+    @property
+    def env_file(self) -> Path:
+        return PRETRAINED / f"{self.path.name}.json"
+
+    @property
+    def generator_file(self) -> Path:
+        return PRETRAINED / f"{self.path.name}.safetensors"
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """Format, digest, bytes, images, scores and the command and machine that made it."""
+        return self.env()["pretrained"]
+
+    def trained_images(self) -> int:
+        return int(self.card["images"])
+
+    def checked(self) -> Pretrained:
+        """Return itself; CheckpointError where its file is damaged, or of a newer gander."""
+        made = self.card["format"]
+        if made > PRETRAINED_FORMAT:
+            reason, how = f"has format {made}, and this gander reads {PRETRAINED_FORMAT}", "--upgrade"
+        elif file_digest(self.generator_file) != self.card["digest"]:
+            reason, how = "is damaged: its sha256 is not that of its card", "--force-reinstall"
+        else:
+            return self
+        raise CheckpointError(f"{self.generator_file}: {reason}", hint=f"pip install {how} gander-gan")
+
+
+def list_pretrained() -> list[Pretrained]:
+    """List the generators that come with gander, by name."""
+    return [Pretrained(runs_root() / file.stem) for file in sorted(PRETRAINED.glob("*.safetensors"))]
 
 
 def create_run(path: Path | None, recipe_name: str, recipe_toml: str, env: Mapping[str, Any]) -> Run:
@@ -214,7 +261,7 @@ def _create(goal: Path, recipe_toml: str, env: Mapping[str, Any]) -> Run:
 
 
 def find_run(name: str) -> Run:
-    """Find a run by path, by name under the runs folder, or the newest by `@last`.
+    """Find a run by path, by name under the runs folder, the newest by `@last`, or a pretrained generator.
 
     `RUN/best.safetensors` is the run with the generator of its best checkpoint.
 
@@ -232,12 +279,18 @@ def find_run(name: str) -> Run:
             wanted = "; a run writes it with its first scores" if weights == BEST else ""
             raise UsageError(f"{run.weights_file}: is not there{wanted}")
         return run
+    shipped = {str(place): run for run in list_pretrained() for place in (run.name, run.path)}
     for path in (Path(name), runs_root() / name):
         if (path / "recipe.toml").is_file():
+            if name in shipped:
+                logging.getLogger(__name__).info("%s: the run in this folder, not the pretrained one", path)
             return Run(path)
+    if name in shipped:
+        return shipped[name].checked()
     names = [run.name for run in list_runs()]
     held = f"{runs_root()} holds: {', '.join(names[:8])}" if names else f"{runs_root()} holds none"
-    raise UsageError(f'no run is called "{name}"; {held}{did_you_mean(name, names)}', hint="gander runs")
+    near = did_you_mean(name, [*names, *shipped])
+    raise UsageError(f'no run is called "{name}"; {held}{near}', hint="gander runs")
 
 
 def list_runs() -> list[Run]:

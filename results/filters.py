@@ -4,6 +4,7 @@
 
 `results/first_scores.py train` and `gander train quickstart` make runs that it can be tried on.
 
+A judge that filters does not score: train a second one first, with `gander judge DATA --seed 1`.
 Runs without classes are labelled by the judge, which then filters by its own confidence. The folder `--work`
 keeps the scores of each set, which are not made again.
 """

@@ -10,7 +10,7 @@ import torch
 from gander.data.images import open_images
 from gander.engine.machine import Machine
 from gander.scores.classifier import Classifier, Hyperparameters, split_data
-from gander.scores.judge import Record, judge_file, save_judge
+from gander.scores.judge import Judge, Record, judge_file, load_judge, save_judge
 
 
 def dark_and_light(folder: Path) -> Path:
@@ -22,12 +22,13 @@ def dark_and_light(folder: Path) -> Path:
     return path
 
 
-def train_judge(data: Path) -> None:
+def train_judge(data: Path, seed: int = 0) -> Judge:
     """Put a judge of the data into the cache."""
     images = open_images(str(data))
-    settings = Hyperparameters(epochs=2, batch=50, width=8, shift=0)
+    settings = Hyperparameters(epochs=2, batch=50, width=8, shift=0, seed=seed)
     classifier = Classifier(split_data(images)[0], 2, settings, Machine(torch.device("cpu")))
     while not classifier.finished:
         classifier.train_epoch()
-    record = Record("data", images.digest, images.classes, 3, 8, 8, 1.0, 40, 2, 0, "a command", "2.0")
-    save_judge(judge_file(images), classifier.net, record)
+    record = Record("data", images.digest, images.classes, 3, 8, 8, 1.0, 40, 2, seed, "a command", "2.0")
+    save_judge(judge_file(images, seed), classifier.net, record)
+    return load_judge(judge_file(images, seed))

@@ -12,13 +12,12 @@ from gander.data.images import Images, is_data, open_images
 from gander.engine.device import engine_on
 from gander.engine.machine import choose_machine, device_name, settings_restored
 from gander.errors import UsageError
+from gander.generation.ancestry import find_independent_judge, of_card
 from gander.generation.load import load
 from gander.generation.source import DataSource, RunSource, Source, real_images
 from gander.run import BEST, Run, find_run
 from gander.scores.evaluation import LEAST, Evaluation, Reference, score_samples
-from gander.scores.extractor import Extractor
 from gander.scores.inception import load_inception
-from gander.scores.judge import find_judge
 from gander.scores.use import measure_use
 
 _USUAL = 10_000  # images
@@ -62,21 +61,29 @@ def evaluate(
     where = str(machine.device)
     source: Source
     if run is None:
-        source = DataSource(_opened(images), reals)  # type: ignore[arg-type]
+        made = _opened(images)  # type: ignore[arg-type]
+        source, ancestry = DataSource(made, reals), of_card(made)
     else:
-        data = run.env()["data"]
+        ancestry, data = run.ancestry(), run.env()["data"]
         shape = data["channels"], data["size"], data["size"]
         source = RunSource(run.name, load(run, where), shape, reals)
     count = n or min(_USUAL, source.most, max(len(reals) // 2, LEAST))
     _check(source, reals, count, bool(use))
-    extractor: Extractor = load_inception(Path(inception), where) if inception else find_judge(reals, where)
+    judge, note = (None, "") if inception else find_independent_judge(reals, ancestry or (), where)
+    extractor = judge or load_inception(Path(inception or ""), where)
     reference = Reference(reals, extractor, count, seed, whole=inception is None)
     evaluation = score_samples(source.samples(count, seed), reference)
     if use:
         usefulness = measure_use(source.labelled, reals, machine, use == "quick", seed, report)
         evaluation = replace(evaluation, use=usefulness)
-    seconds = round(time.monotonic() - began, 1)
-    return replace(evaluation, seconds=seconds, machine=device_name(machine.device))
+    recorded = {ancestor["kind"] != "unknown" for ancestor in ancestry or ()}
+    return replace(
+        evaluation,
+        ancestry="" if ancestry is None else "known" if all(recorded) else "unknown",
+        caveats=evaluation.caveats + ((note,) if note else ()),
+        seconds=round(time.monotonic() - began, 1),
+        machine=device_name(machine.device),
+    )
 
 
 def find_subject(images: str | Path | Run) -> Run | None:

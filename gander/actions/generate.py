@@ -21,7 +21,8 @@ from gander.engine.distributed import agree, process_group
 from gander.engine.exact import exact
 from gander.engine.machine import Machine, choose_machine, device_name, settings_restored, wants_cuda
 from gander.errors import DataError, StorageError, UsageError
-from gander.generation.card import file_digest, run_facts, score_card, write_card
+from gander.files import file_digest
+from gander.generation.card import run_facts, score_card, write_card
 from gander.generation.draft import Draft, Plan
 from gander.generation.load import load
 from gander.generation.making import make_parts
@@ -31,7 +32,7 @@ from gander.generation.stream import Indices, Stream, class_counts, spread, trun
 from gander.generation.target import find_target
 from gander.recipe.read import read_recipe
 from gander.run import Run, find_run
-from gander.scores.evaluation import LEAST, Reference
+from gander.scores.evaluation import LEAST, Reference, Samples
 from gander.scores.judge import Judge, find_judge
 
 _LEAST_KEPT = 0.01  # of the candidates
@@ -252,15 +253,16 @@ class _Generation:
             "dropped": dropped,
             "versions": {"gander": __version__, "torch": torch.__version__},
         }
-        facts |= run_facts(self.run)
+        chosen = bool(request.label_with) or not request.rules.idle
+        facts |= run_facts(self.run, self.judge if chosen else None)
         facts |= {"counts": plan.counts(), "files": [str(root / shard.file) for shard in draft.shards]}
         if self.judge is None or self.images is None:
             facts |= {"scores": [], "caveats": [], "unscored": self.unscored}
         else:
             comparable = labels is not None and plan.layout.classes == self.images.classes
             named = torch.from_numpy(labels) if comparable else None
-            weights = self.sampler.weights
-            facts |= score_card(self.judge, self.images, pixels, named, weights, request.seed)
+            made = Samples("", pixels, named, self.sampler.weights)
+            facts |= score_card(self.judge, self.images, facts["ancestry"], made, request.seed)
         write_card(draft.joined, self.target, facts, read_recipe(self.run), pixels, labels)
 
     def _labels_are(self, plan: Plan) -> str:

@@ -49,7 +49,7 @@ def judge(
         size: pixels a side, as `data.size` of a recipe.
         epochs: by default a million images in all.
         mirror: mirrored images keep their class; by default where that is known.
-        seed: of weights, order and augmentation.
+        seed: of weights, order and augmentation; each seed's judge is kept beside the others.
         device: auto, cpu, cuda or mps.
         command: what its record says that it was made with.
         progress: hears how many more images it was trained on, and how many there will be.
@@ -63,7 +63,7 @@ def judge(
     machine = choose_machine(engine_on(device))
     training_set, held_out = split_data(images)
     classifier = Classifier(training_set, len(images.classes), settings, machine)
-    path, total = judge_file(images), settings.epochs * len(training_set.labels)
+    path, total = judge_file(images, seed), settings.epochs * len(training_set.labels)
     # Other hyper-parameters make another judge, which must not go on from this one's weights.
     which = hashlib.sha256(json.dumps(asdict(settings)).encode()).hexdigest()[:8]
     draft = path.with_suffix(f".{which}.part")

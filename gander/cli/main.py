@@ -23,6 +23,7 @@ from gander.cli.options import Classes, GeneratorName, Json
 from gander.cli.showing import data, explain, recipes, runs, sample
 from gander.cli.training import resume, train
 from gander.errors import GanderError, exit_code
+from gander.files import check_system
 
 app = typer.Typer(
     name="gander",
@@ -148,6 +149,7 @@ def main() -> None:
     logging.getLogger("gander").addHandler(_Notes())
     logging.getLogger("gander").setLevel(logging.INFO)
     try:
+        check_system()
         code = app(standalone_mode=False)  # a verb gives None, typer 130 for Ctrl-C
         if code == 130:
             _tell("stopped")

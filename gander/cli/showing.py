@@ -21,7 +21,9 @@ from gander.errors import DataError, GanderError, UsageError, did_you_mean
 from gander.files import check_folder, check_free
 from gander.patch import show_patch
 from gander.recipe.shipped import recipe_names, recipe_text, recipe_tree
-from gander.run import Run, find_run, in_use, list_runs, runs_root
+from gander.run import Pretrained, Run, find_run, in_use, list_pretrained, list_runs, runs_root
+
+_SHOWN = ("fd-judge", "recall", "coverage")  # of a pretrained generator's scores
 
 
 def sample(
@@ -47,6 +49,8 @@ def sample(
     free = (found.path / "samples" / f"{stem}{end}.png" for end in ends)
     path = to or next(path for path in free if not path.exists())
     check_free(path)
+    if to is None:
+        path.parent.mkdir(parents=True, exist_ok=True)  # of a pretrained generator
     moves = path.suffix in (".gif", ".webp")
     if path.suffix != ".png" and not (moves and walk):
         raise UsageError(f'--to "{path}": give a name that ends in .png; with --walk, .gif and .webp move')
@@ -65,11 +69,18 @@ def sample(
 
 
 def runs(as_json: Json = False) -> None:
-    """List the runs, newest first."""
-    rows = [_summary(run) for run in list_runs()]
+    """List the runs, newest first, and the pretrained generators that stand for one."""
+    rows, shipped = [_summary(run) for run in list_runs()], [_offer(run) for run in list_pretrained()]
     if as_json:
-        say(json.dumps(rows))
+        say(json.dumps(rows + shipped))
         return
+    if shipped:
+        table = make_table("pretrained", "what", "data", "images", "size", "scores")
+        for row in shipped:
+            shown = [f"{name} {row['scores'][name]['value']:.3g}" for name in _SHOWN if name in row["scores"]]
+            size = f"{row['bytes'] / 2**20:.1f} MiB"
+            table.add_row(row["run"], row["title"], row["data"], f"{row['images']:,}", size, ", ".join(shown))
+        print_table(table)
     if not rows:
         say(f"no run in {runs_root()} yet\nnext    gander train quickstart")
         return
@@ -79,6 +90,12 @@ def runs(as_json: Json = False) -> None:
         table.add_row(row["run"], row["title"], row["data"], done, row["state"], row["began"])
     print_table(table)
     say(f"next    gander sample {rows[0]['run']}")
+
+
+def _offer(run: Pretrained) -> dict[str, Any]:
+    title, data, card = recipe_tree(str(run.recipe_file))["title"], run.env()["data"]["source"], run.card
+    own = {"run": run.name, "title": title, "data": data, "state": "pretrained", "total": card["images"]}
+    return own | {name: card[name] for name in ("images", "bytes", "scores")}
 
 
 def _summary(run: Run) -> dict[str, Any]:

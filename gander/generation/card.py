@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from gander.data.images import Images
 from gander.data.names import NAMED, SHAPES
 from gander.data.origins import Pixels
+from gander.errors import DataError
+from gander.files import file_digest
+from gander.generation.ancestry import Ancestry, each_once, find_independent_judge, of_judge
 from gander.generation.stream import Indices
 from gander.generation.target import Target
 from gander.pictures.sheet import contact_sheet, encode_png
@@ -28,39 +30,45 @@ from gander.scores.judge import Judge
 _SHEET, _COLUMNS = 100, 10  # images
 
 
-def run_facts(run: Run) -> dict[str, Any]:
-    """Return where a generator comes from."""
+def run_facts(run: Run, chosen_by: Judge | None = None) -> dict[str, Any]:
+    """Return where a generator comes from, and what images descend from that a judge chose among its own."""
     data, recipe = run.env()["data"], read_recipe(run)
+    images, digest = run.trained_images(), file_digest(run.weights_file)
+    own = {"kind": "run", "source": run.name, "digest": digest, "images": images}
+    judges = [of_judge(chosen_by)] if chosen_by else []
     return {
         "run": run.name,
         "recipe_title": recipe.title,
         "recipe_seed": recipe.seed,
-        "generator": file_digest(run.weights_file),
-        "trained_images": run.trained_images(),
+        "generator": digest,
+        "trained_images": images,
         "trained_on": {
             "source": Path(data["source"]).name,
             "images": data["images"],
             "fingerprint": data["fingerprint"],
         },
+        "ancestry": each_once([own, *run.ancestry(), *judges]),
     }
 
 
-def file_digest(path: Path) -> str:
-    """Return the sha256 of a file in hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def score_card(judge: Judge, images: Images, ancestry: Ancestry, made: Samples, seed: int) -> dict[str, Any]:
+    """Score generated images, the labels of which are the real images' classes, if any.
 
-
-def score_card(
-    judge: Judge, images: Images, pixels: Pixels, labels: torch.Tensor | None, weights: str, seed: int
-) -> dict[str, Any]:
-    """Score generated images (N, C, S, S), the labels (N,) of which are the real images' classes, if any."""
-    n = min(len(pixels), len(images) // 2)
-    if n < LEAST:
-        return {"scores": [], "caveats": [], "unscored": f"scores need at least {LEAST} images"}
-    samples = Samples("", pixels[:n], None if labels is None else labels[:n], weights)
-    evaluation = score_samples(samples, Reference(images, judge, n, seed, whole=False))
+    Where the judge is one of their ancestors, another one does it, or none.
+    """
+    n = min(len(made.pixels), len(images) // 2)
+    try:
+        if n < LEAST:
+            raise DataError(f"scores need at least {LEAST} images")
+        judge, note = find_independent_judge(images, ancestry, judge.device)
+    except DataError as error:
+        unscored = "; ".join(filter(None, [error.problems[0], error.hint]))
+        unscored = unscored.replace(images.source, Path(images.source).name)
+        return {"scores": [], "caveats": [], "unscored": unscored}
+    first = replace(made, pixels=made.pixels[:n], labels=None if made.labels is None else made.labels[:n])
+    evaluation = score_samples(first, Reference(images, judge, n, seed, whole=False))
     rows = [score.row(digits=6) for score in evaluation.scores]
-    return {"scores": rows, "caveats": [*evaluation.caveats], "unscored": ""}
+    return {"scores": rows, "caveats": [*evaluation.caveats, *filter(None, [note])], "unscored": ""}
 
 
 def write_card(

@@ -33,7 +33,7 @@ BLOCK = 256
 
 
 RunLike = str | Path | Run
-"""A run, its name or path, or the file of a generator."""
+"""A run, its name (also of a pretrained one) or path, or the file of a generator."""
 
 
 @dataclass(frozen=True)
@@ -181,8 +181,10 @@ def save_generator(
 
 
 def copy_generator(path: Path, to: Path) -> None:
-    """Copy a generator's file for others: it tells nothing of the folders that it was made in."""
+    """Copy a generator's file for others: in float32, and without the folders that it was made in."""
     with safetensors.safe_open(path, "pt") as file:
         about = json.loads(file.metadata()["gander"])
     about["recipe"] = portable_toml(build_recipe(parse_recipe(about["recipe"], str(path))))
-    write_whole(to, safetensors.torch.save(safetensors.torch.load_file(path), {"gander": json.dumps(about)}))
+    tensors = safetensors.torch.load_file(path)
+    tensors = {name: each.float() if each.dtype == torch.half else each for name, each in tensors.items()}
+    write_whole(to, safetensors.torch.save(tensors, {"gander": json.dumps(about)}))

@@ -177,6 +177,7 @@ class Evaluation:
         confusion: (K, K) counts; a row is what was asked for, a column what the judge saw.
         caveats: what keeps the numbers from meaning what they seem to.
         use: what the images are good for, where that was asked.
+        ancestry: known or unknown of what made the images; "" where gander did not make them.
         seconds, machine: what it took, and on what.
     """
 
@@ -188,6 +189,7 @@ class Evaluation:
     memorisation: Memorisation | None
     caveats: tuple[str, ...]
     use: Usefulness | None = None
+    ancestry: str = ""
     seconds: float = 0.0
     machine: str = ""
 
@@ -211,7 +213,7 @@ class Evaluation:
             "command": command,
             "made": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": {"gander": __version__, "torch": torch.__version__},
-            "protocol": asdict(self.protocol),
+            "protocol": asdict(self.protocol) | ({"ancestry": self.ancestry} if self.ancestry else {}),
             "judge": None if accuracy is None else {"accuracy": accuracy},
             "scores": [score.row() for score in self.scores],
             "caveats": self.caveats,

@@ -184,22 +184,35 @@ def training_and_held_out(images: Images) -> tuple[npt.NDArray[np.int64], npt.ND
     return np.setdiff1d(np.arange(len(images)), aside), aside
 
 
-def judge_file(images: Images) -> Path:
-    """Give the place in the cache of the judge of these data."""
-    return cache_folder() / "judges" / f"{images.digest[:32]}.safetensors"
+def judge_file(images: Images, seed: int = 0) -> Path:
+    """Give the place in the cache of the judge of these data; one of another seed is another judge."""
+    other = f"-seed{seed}" if seed else ""
+    return cache_folder() / "judges" / f"{images.digest[:32]}{other}.safetensors"
+
+
+def judges_of(images: Images) -> Iterator[Path]:
+    """List the judges of these data: one of one's own, a shipped one, then one's own of other seeds."""
+    own = judge_file(images)
+    for path in (own, *_shipped(), *sorted(own.parent.glob(f"{own.stem}-seed*.safetensors"))):
+        if path.is_file() and read_record(path).digest == images.digest:
+            yield path
 
 
 def find_judge(images: Images, device: str = "cpu") -> Judge:
-    """Give the judge of these data, one of one's own before a shipped one; DataError where there is none."""
-    for path in (judge_file(images), *_shipped()):
-        if path.is_file() and read_record(path).digest == images.digest:
-            return load_judge(path, device)
+    """Give the first judge of these data; DataError where there is none."""
+    for path in judges_of(images):
+        return load_judge(path, device)
+    raise no_judge(images)
+
+
+def no_judge(images: Images) -> DataError:
+    """Say that these data have no judge, and how to get one."""
     if images.labels is None or len(images.classes) < 2:
-        raise DataError(
+        return DataError(
             f"{images.source}: a judge learns to tell classes apart, and these data have none",
             hint="gander evaluate RUN --inception FILE needs no classes",
         )
-    raise DataError(
+    return DataError(
         f"{images.source}: these data have no judge yet",
         hint=f"gander judge {images.source} --size {images.size}",
     )

@@ -16,7 +16,7 @@ from torch import Tensor
 from gander.engine.guard import first_bad
 from gander.errors import CheckpointError, NumericsError
 from gander.files import disk_refusals, draft_of
-from gander.run import RESUME, Run
+from gander.run import RESUME, Pretrained, Run
 
 _TENSORS, _PROGRESS, _MANIFEST = "state.safetensors", "progress.json", "manifest.json"
 _FORMAT = 2  # 1 held random states, and memories under other names
@@ -28,6 +28,7 @@ class Checkpoint:
 
     tensors: dict[str, Tensor]
     progress: dict[str, Any]
+    digest: str  # of the tensors' file
 
 
 def save_checkpoint(
@@ -100,10 +101,13 @@ def newest_checkpoint(run: Run) -> tuple[Checkpoint | None, list[str]]:
 
 
 def read_checkpoint(run: Run, images: int | None) -> Checkpoint:
-    """Read the checkpoint of so many images, or the newest whole one.
+    """Read the checkpoint of so many images, or the newest whole one; of a pretrained generator, its weights.
 
     Raises: CheckpointError where there is none, with those that there are.
     """
+    if isinstance(run, Pretrained) and images is None:
+        start = dict.fromkeys(("stage", "images", "steps"), 0)
+        return Checkpoint(safetensors.torch.load_file(run.generator_file), start, run.card["digest"])
     if images is None:
         newest, _ = newest_checkpoint(run)
         if newest is None:
@@ -123,7 +127,7 @@ def _checkpoint(folder: Path, contents: Mapping[str, bytes]) -> Checkpoint:
     progress = json.loads(contents[_PROGRESS])
     if progress["format"] != _FORMAT:
         raise CheckpointError(f"{folder}: has format {progress['format']}; this version reads {_FORMAT}")
-    return Checkpoint(safetensors.torch.load(contents[_TENSORS]), progress)
+    return Checkpoint(safetensors.torch.load(contents[_TENSORS]), progress, _sha256(contents[_TENSORS]))
 
 
 def _contents(folder: Path) -> dict[str, bytes] | str:

@@ -17,13 +17,14 @@ from gander.engine.machine import CHOICES, Machine, choose_machine, settings_res
 from gander.engine.streams import global_streams_kept
 from gander.errors import DataError, Interrupted, RecipeError, UsageError
 from gander.files import storage_error
+from gander.generation.ancestry import Ancestry
 from gander.recipe.read import load_recipe, read_recipe
 from gander.recipe.schema import Recipe
 from gander.recipe.write import recipe_toml
-from gander.run import RESUME, Run, create_run, find_run, writing
+from gander.run import RESUME, Pretrained, Run, create_run, find_run, writing
 from gander.training.checkpoint import read_checkpoint
 from gander.training.session import Session
-from gander.training.state import adopt
+from gander.training.state import adopt, adopt_generator
 from gander.training.watcher import Watching, watchers
 
 _AGREE_EVERY = 8  # steps
@@ -65,6 +66,8 @@ def resume(run: Run | str | Path, watcher: Watching = None) -> Run:
     Raises: CheckpointError where no checkpoint is usable, DataError where the data changed; else as `train`.
     """
     run = run if isinstance(run, Run) else find_run(str(run))
+    if isinstance(run, Pretrained):
+        raise UsageError(f"{run.name}: holds a generator alone", hint=f"gander train --from {run.name}")
     recipe = read_recipe(run)
     with process_group(wants_cuda(recipe.engine)):
         env = run.env()
@@ -83,7 +86,7 @@ def resume(run: Run | str | Path, watcher: Watching = None) -> Run:
             if key in ("torch", "device_name", "processes", *CHOICES) and env.get(key, now) != now
         ]
         with global_streams_kept(machine.device):
-            return _go_on(run, Session(recipe, images, machine), watcher, notes)
+            return _go_on(run, Session(recipe, images, machine, run.ancestry()), watcher, notes)
 
 
 @settings_restored()
@@ -109,37 +112,41 @@ def branch(
     name, _, at = source.rpartition("@")
     parent = find_run(name if name and at.isdecimal() else source)
     images_at = int(at) if name and at.isdecimal() else None
-    checkpoint = read_checkpoint(parent, images_at)
+    checkpoint, shipped = read_checkpoint(parent, images_at), isinstance(parent, Pretrained)
     before = read_recipe(parent)
     recipe = before.patched(patch)
     if recipe.train.per_class or checkpoint.progress["stage"]:
         raise UsageError(f"{parent.path}: trains one GAN a class, and such a run cannot be branched")
     images, steps = checkpoint.progress["images"], checkpoint.progress["steps"]
+    itself = {"kind": "run", "source": parent.name, "digest": checkpoint.digest, "images": images}
     if recipe.shown_per_step != before.shown_per_step:  # the run's length is in steps
         steps = -(-images // recipe.shown_per_step)
     with process_group(wants_cuda(recipe.engine)):
         machine = choose_machine(recipe.engine)
         with global_streams_kept(machine.device):
-            session, env, notes = _new_session(recipe, machine)
+            session, env, notes = _new_session(recipe, machine, [itself, *parent.ancestry()])
             if images >= session.images_total:
                 raise UsageError(
                     f"{parent.path}: has {images:,} images at that checkpoint, and the branch ends at "
                     f"{session.images_total:,}",
                     hint=f"train.images={images + max(session.images_total // 2, 1)}",
                 )
-            left_out = adopt(session.trainer, checkpoint.tensors, images, steps)
-            env["branched"] = {"from": str(parent.path.absolute()), "images": images, "not_taken": left_out}
-            notes = [f"branched from {parent.path} after {images:,} images", *notes]
+            take, place = (adopt_generator, parent.name) if shipped else (adopt, str(parent.path.absolute()))
+            left_out = take(session.trainer, checkpoint.tensors, images, steps)
+            env["branched"] = {"from": place, "images": images, "not_taken": left_out}
+            notes = [f"branched from {place} after {images:,} images" + "; D is new" * shipped, *notes]
             notes += [f"not taken: {line}" for line in left_out]
             return _go_on(_created(session, env, run, parent.name), session, watcher, notes, begins=True)
 
 
-def _new_session(recipe: Recipe, machine: Machine) -> tuple[Session, dict[str, Any], list[str]]:
+def _new_session(
+    recipe: Recipe, machine: Machine, inherited: Ancestry = ()
+) -> tuple[Session, dict[str, Any], list[str]]:
     """Build all that a run needs before anything is written: the nets must fit the data."""
     images = _open(recipe)
     where = {"source": images.name, "path": images.path}  # so that it is found from any folder
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update=where)})
-    session = Session(recipe, images, machine)
+    session = Session(recipe, images, machine, inherited)
     env = machine.describe() | {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "images_total": session.images_total,
@@ -151,6 +158,7 @@ def _new_session(recipe: Recipe, machine: Machine) -> tuple[Session, dict[str, A
             "size": images.size,
             "classes": list(images.classes),
         },
+        "ancestry": session.ancestry,
     }
     return session, env, [machine.said]
 

@@ -11,13 +11,14 @@ import torch
 
 from gander.data.images import Images
 from gander.errors import DataError
+from gander.generation.ancestry import Ancestry, find_independent_judge
 from gander.generation.load import Sampler
 from gander.generation.source import generated_samples
 from gander.history import best_of
 from gander.recipe.schema import Recipe
 from gander.schedule import crossed
 from gander.scores.evaluation import LEAST, Reference, score_samples
-from gander.scores.judge import Judge, find_judge
+from gander.scores.judge import Judge
 
 _SEED = 70_607  # of the latents and the real images: the same for all runs, which can be compared
 _PROBE = 100  # images, to learn how fast the judge is
@@ -31,9 +32,10 @@ class Scorer:
         recipe: says how often, how many images, and which share of the time.
         images: the real ones.
         device: where the judge works.
+        ancestry: of the run, so that its judge is none of these.
     """
 
-    def __init__(self, recipe: Recipe, images: Images, device: torch.device) -> None:
+    def __init__(self, recipe: Recipe, images: Images, device: torch.device, ancestry: Ancestry = ()) -> None:
         self.wanted = recipe.evaluate
         self.images = images
         self.n = min(self.wanted.n, len(images) // 2)
@@ -47,7 +49,7 @@ class Scorer:
         try:
             if self.n < LEAST:
                 raise DataError(f"{len(images)} images are too few")
-            self._judge = find_judge(images, str(device))
+            self._judge, self.note = find_independent_judge(images, ancestry, str(device))
         except DataError as error:
             hint = f"; {error.hint}" if error.hint else ""
             self.note = f"no scores during training: {error.problems[0]}{hint}"

@@ -15,6 +15,7 @@ from gander.data.images import Images
 from gander.engine.machine import Machine
 from gander.errors import CheckpointError
 from gander.files import cut_rows, sync
+from gander.generation.ancestry import Ancestry, each_once, of_data
 from gander.generation.load import Sampler, build_generator, build_one_generator, save_generator
 from gander.history import read_rows
 from gander.nets.blocks import Generator
@@ -38,7 +39,7 @@ class Session:
 
     run: Run
 
-    def __init__(self, recipe: Recipe, images: Images, machine: Machine) -> None:
+    def __init__(self, recipe: Recipe, images: Images, machine: Machine, inherited: Ancestry = ()) -> None:
         self.recipe, self.images, self.machine = recipe, images, machine
         self.shape = image_shape(recipe, images)
         self.stages = [images]
@@ -46,7 +47,6 @@ class Session:
             self.stages = [images.only(label) for label in range(len(images.classes))]
         self.lengths = [recipe.steps_for(len(part), len(self.stages)) for part in self.stages]
         self.images_total = sum(self.lengths) * recipe.shown_per_step
-        self.scorer = Scorer(recipe, images, machine.device)
         self.watchers: list[Watcher] = []
         self.asked_to_stop = False  # by a watcher
         every = recipe.every
@@ -65,11 +65,12 @@ class Session:
         self._done: list[Generator] = []  # the averages of the stages that ended
         self._seconds_before, self._began = 0.0, time.monotonic()
         self._begin(0)
+        self.ancestry = each_once([*of_data(images), *self.trainer.ancestry, *inherited])
+        self.scorer = Scorer(recipe, images, machine.device, self.ancestry)
 
     def _begin(self, stage: int) -> None:
-        self.stage = stage
-        made = Trainer(self.recipe, self.stages[stage], self.machine, stage)
-        self.trainer = with_features(made, self.images)
+        self.stage, part = stage, self.stages[stage]
+        self.trainer = with_features(Trainer(self.recipe, part, self.machine, stage), self.images)
 
     def begin_next_stage(self) -> None:
         """Keep the averaged generator of this stage, and begin with the next."""

@@ -44,6 +44,13 @@ def adopt(trainer: Trainer, tensors: Mapping[str, Tensor], images: int, steps: i
     return missing + [f"{name}, which this recipe has no place for" for name in left]
 
 
+def adopt_generator(trainer: Trainer, weights: Mapping[str, Tensor], images: int, steps: int) -> list[str]:
+    """Take a generator's weights, by their own names, for G and its averages; else as `adopt`."""
+    nets = [name for name in _modules(trainer) if name == "g" or name.startswith("average")]
+    whole = {f"{net}.{name}": weight for net in nets for name, weight in weights.items()}
+    return [line for line in adopt(trainer, whole, images, steps) if line.partition(".")[0] in nets]
+
+
 def _take(trainer: Trainer, tensors: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:
     """Copy what fits; say what this training misses, and what the tensors hold beyond it."""
     left = {name for name in tensors if not name.startswith("stats.")}

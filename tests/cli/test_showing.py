@@ -74,7 +74,8 @@ def test_a_run_that_has_not_saved_yet_has_nothing_to_sample(gander, tmp_path):
     assert f"Try: gander resume {run.path}" in answer.err
 
 
-def test_runs_are_listed_newest_first_with_their_state(gander, runs, tmp_path):
+def test_runs_are_listed_newest_first_with_their_state(gander, runs, tmp_path, monkeypatch):
+    monkeypatch.setattr("gander.run.PRETRAINED", tmp_path / "none")
     assert gander("runs") == (0, f"no run in {runs} yet\nnext    gander train quickstart\n", "")
     assert json.loads(gander("runs", "--json").out) == []
     stopped_run(tiny(tmp_path), runs / "older", 6)
@@ -140,7 +141,7 @@ def test_every_technique_is_explained_with_its_settings(gander):
     listed = gander("explain")
     assert listed.out.splitlines()[-1] == "next    gander explain r1"
     slots = dict(line.split(": ") for line in listed.out.splitlines()[:-1])
-    assert len(slots) == 9
+    assert len(slots) == 10
     for slot, kinds in slots.items():
         for kind in kinds.split(", "):
             answer = gander("explain", kind)

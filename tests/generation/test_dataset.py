@@ -560,9 +560,13 @@ def test_another_seed_makes_other_images(runs, tmp_path):
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory):
-    """Dark and light images with their judge, and two runs on them: one with classes, one without."""
+    """Dark and light images with two judges, and two runs on them: one with classes, one without.
+
+    The first judge chooses images, and the second scores those.
+    """
     folder = tmp_path_factory.mktemp("judged")
-    train_judge(dark_and_light(folder))
+    for seed in (0, 1):
+        train_judge(dark_and_light(folder), seed)
     return [train(tiny(folder, flavour), folder / flavour) for flavour in ("projection", "plain")]
 
 
