@@ -52,7 +52,9 @@ class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     operations = 0
 
-    def __torch_dispatch__(self, called: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, called: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         result = called(*args, **(kwargs or {}))
         packet = called._overloadpacket
         if packet is torch.ops.aten.convolution:
