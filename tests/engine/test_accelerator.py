@@ -55,14 +55,21 @@ ALL = {
         {"kind": "r1", "every": 2},
         {"kind": "r2"},
         {"kind": "gradient_penalty"},
+        {"kind": "approximate_r1"},
+        {"kind": "approximate_r2"},
     ],
     "rewires.generator": [{"kind": "spectral_norm"}, {"kind": "clip_gradients"}],
     "rewires.discriminator": [{"kind": "clip_weights"}],
     "latents.kind": "truncated",
-    "objective": {"kind": "flip", "inner": {"kind": "smooth", "real": [0.8, 1.2]}},
+    "objective": {
+        "kind": "top_k",
+        "inner": {"kind": "flip", "inner": {"kind": "smooth", "real": [0.8, 1.2]}},
+    },
     "data.mirror": True,
     "average": [{"kind": "ema"}, {"kind": "ema"}],
     "discriminator.layers.1.batch_norm": False,
+    "discriminator.layers.2": {"kind": "minibatch_deviation"},
+    "discriminator.san": True,
 }
 
 
