@@ -48,7 +48,7 @@ def test_weights_moments_average_and_activations_are_all_in_it(tmp_path):
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize("name", ["shapes-dcgan", "shapes-sngan", "shapes-r3"])
 @pytest.mark.slow
-def test_an_allocator_gives_out_at_most_as_much_as_was_predicted_within_15_per_cent(name, precision):
+def test_what_an_allocator_gives_out_is_what_was_predicted_within_15_per_cent(name, precision):
     recipe, machine = load_recipe(name, ()), Machine(CPU, precision)
     images, batch = random_images(recipe), recipe.train.batch
     predicted = measure_memory(recipe, images, machine).at(batch)
