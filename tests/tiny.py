@@ -113,6 +113,15 @@ FLAVOURS: dict[str, dict[str, Any]] = {
 }
 
 
+RESIDUAL: dict[str, Any] = {
+    "generator": {"kind": "residual", "width": 8, "blocks": 2, "labels": "batch_norm"},
+    "discriminator": {"kind": "residual", "width": 8, "blocks": 2, "labels": "projected"},
+    "rewires.discriminator": [{"kind": "spectral_norm"}],
+    "objective": "hinge",
+}
+"""Edits of `plain` for nets of blocks that are given labels."""
+
+
 def tiny(folder: Path, flavour: str = "plain", patch: Mapping[str, Any] | None = None) -> Recipe:
     """A recipe on 64 images of 8 x 8 in two classes, written into `folder`."""
     data = folder / "data.npz"

@@ -49,7 +49,9 @@ def _speed(recipes: Sequence[str], rounds: int, seconds: float, as_json: bool) -
     from gander.recipe.read import load_recipe
     from gander.training.speed import measure_speed
 
-    table = make_table("recipe", "on", "batch", "images/s", "rounds", "GFLOP/image", "of matrix product")
+    table = make_table(
+        "recipe", "on", "batch", "images/s", "rounds", "GFLOP/image", "of matrix product", "memory"
+    )
     rows = []
     for number, name in enumerate(recipes, 1):
         if not as_json:
@@ -63,6 +65,7 @@ def _speed(recipes: Sequence[str], rounds: int, seconds: float, as_json: bool) -
             "rounds": [round(rate, 1) for rate in speed.rounds],
             "gflop_per_image": round(speed.gflop_per_image, 4),
             "of_matrix_product": round(speed.share, 3),
+            "memory_mib": round(speed.memory / 2**20, 1),
             "matrix_product_gflops": {kind: round(rate, 1) for kind, rate in speed.products.items()},
         }
         rows.append(row)
@@ -71,6 +74,7 @@ def _speed(recipes: Sequence[str], rounds: int, seconds: float, as_json: bool) -
             f"{min(speed.rounds):,.1f} to {max(speed.rounds):,.1f}",
             f"{speed.gflop_per_image:.3f}",
             f"{speed.share:.0%} of {speed.products[speed.machine.precision]:,.0f} GFLOP/s",
+            f"{speed.memory / 2**30:.2f} GiB",
         )
     if not as_json:
         print_table(table)

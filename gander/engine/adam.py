@@ -28,23 +28,11 @@ class Adam:
         """Move every weight that has a gradient, and forget the gradients."""
         moved: list[Tensor] = [weight for weight in self.parameters if weight.grad is not None]
         states = [self.state.get(weight) or self._start(weight) for weight in moved]
-        steps = [state["step"] for state in states]
+        steps, *moments = ([state[key] for state in states] for key in ("step", "exp_avg", "exp_avg_sq"))
+        gradients = [weight.grad for weight in moved if weight.grad is not None]
         torch._foreach_add_(steps, 1)
-        torch._fused_adam_(
-            moved,
-            [weight.grad for weight in moved if weight.grad is not None],
-            [state["exp_avg"] for state in states],
-            [state["exp_avg_sq"] for state in states],
-            [],
-            steps,
-            lr=lr,
-            beta1=beta1,
-            beta2=beta2,
-            weight_decay=0.0,
-            eps=self.epsilon,
-            amsgrad=False,
-            maximize=False,
-        )
+        plain = {"weight_decay": 0.0, "eps": self.epsilon, "amsgrad": False, "maximize": False}
+        torch._fused_adam_(moved, gradients, *moments, [], steps, lr=lr, beta1=beta1, beta2=beta2, **plain)  # type: ignore[call-overload]
         for weight in moved:
             weight.grad = None
 

@@ -190,9 +190,8 @@ def keep_freed_memory() -> None:
 def share_of_cores() -> int:
     """Give the threads that OMP_NUM_THREADS asks for; without it, or under torchrun, a share of the cores."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
-    if (
-        asked.isdecimal() and int(asked) and "LOCAL_WORLD_SIZE" not in os.environ
-    ):  # torchrun sets it by itself
+    by_torchrun = "LOCAL_WORLD_SIZE" in os.environ
+    if asked.isdecimal() and int(asked) and not by_torchrun:
         return int(asked)
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, usable // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from gander.schedule import NonNegative
-from gander.techniques.slots import Kind, Penalty, Scene, Side
+from gander.techniques.slots import Kind, Penalty, Scene, Seen, Side
 
 _APART = 4.0  # from another class, beside features whose mean square is a few
 
@@ -33,9 +32,8 @@ class EnergyDistance(Penalty):
         """Give weight times 2 E|f - r| - E|f - f'| of each fake f, over reals r and the other fakes f'."""
         assert scene.real is not None
         assert scene.fake is not None
-        real, fake = (_joined(seen.logits.features, seen.labels) for seen in (scene.real, scene.fake))
-        to_real = _distances(fake, real.detach()).mean(1)
-        to_fakes = _distances(fake, fake).sum(1) / (len(fake) - 1)
+        to_real = _distances(scene.fake, scene.real).mean(1)
+        to_fakes = _distances(scene.fake, scene.fake).sum(1) / (len(scene.fake.images) - 1)
         return scene.clock.now(self.weight) * (2 * to_real - to_fakes)
 
 
@@ -60,14 +58,12 @@ class ClassifierGuidance(Penalty):
         return scene.clock.now(self.weight) * term
 
 
-def _joined(features: Tensor | None, labels: Tensor | None) -> Tensor:
-    assert features is not None
-    if labels is None:
-        return features
-    classes = F.one_hot(labels, int(labels.max()) + 1)
-    return torch.cat([features, _APART * classes], 1)
-
-
-def _distances(one: Tensor, other: Tensor) -> Tensor:
-    squares = one.square().sum(1)[:, None] + other.square().sum(1) - 2 * one @ other.T
+def _distances(one: Seen, other: Seen) -> Tensor:
+    ours, theirs = one.logits.features, other.logits.features
+    assert ours is not None
+    assert theirs is not None
+    theirs = theirs if one is other else theirs.detach()
+    squares = ours.square().sum(1)[:, None] + theirs.square().sum(1) - 2 * ours @ theirs.T
+    if one.labels is not None and other.labels is not None:  # as if each class had an axis of its own
+        squares = squares + 2 * _APART**2 * (one.labels[:, None] != other.labels)
     return squares.clamp(min=1e-6).sqrt()

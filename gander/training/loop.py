@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gander.chance import rank, world_size
 from gander.data.images import Images, open_images
 from gander.engine.distributed import agree, any_of_all, first_then_others, process_group
@@ -23,6 +25,7 @@ from gander.recipe.schema import Recipe
 from gander.recipe.write import recipe_toml
 from gander.run import RESUME, Pretrained, Run, create_run, find_run, writing
 from gander.training.checkpoint import read_checkpoint
+from gander.training.memory import too_large
 from gander.training.session import Session
 from gander.training.state import adopt, adopt_generator
 from gander.training.watcher import Watching, watchers
@@ -211,6 +214,8 @@ def _recorded(session: Session) -> Iterator[None]:
         raise
     except BaseException as error:
         cause = storage_error(error, session.run.path, RESUME) if isinstance(error, OSError) else error
+        if isinstance(error, torch.OutOfMemoryError):
+            cause = too_large(session.recipe, session.images, session.machine)
         with suppress(OSError):  # the error itself matters more
             session.record("failed", {"error": f"{type(cause).__name__}: {cause}"})
         session.tell("ended", "failed")

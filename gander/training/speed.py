@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from gander.data.images import Images
 from gander.engine.machine import Machine, choose_machine, multiplies_bf16
 from gander.recipe.schema import Engine, Recipe
+from gander.training.memory import measure_memory, with_batch
 from gander.training.trainer import Trainer
 
 _SIZE = 2_048  # of the square matrices whose product is the yardstick
@@ -32,6 +33,7 @@ class Speed:
     gflop_per_image: float
     rounds: list[float]
     products: dict[str, float]  # 10^9 operations a second
+    memory: float = 0.0  # bytes of tensors at the recipe's own batch
 
     @property
     def images_per_second(self) -> float:
@@ -73,29 +75,30 @@ def matrix_product(precision: str) -> Callable[[], object]:
 PRODUCT = 2 * _SIZE**3
 
 
+def random_images(recipe: Recipe) -> Images:
+    """Make images of ten classes, of the size that the recipe's own data have."""
+    channels, size = (1, 28) if recipe.data.source == "mnist" else (3, recipe.data.size or 32)
+    pixels = np.random.default_rng(0).integers(0, 256, (_IMAGES, channels, size, size), np.uint8)
+    return Images(pixels, np.arange(_IMAGES) % 10, tuple("0123456789"), "random", "random")
+
+
 def trainer_for_timing(recipe: Recipe) -> tuple[Trainer, float]:
     """Build a trainer on random images, warm, and count the operations (10^9) that an image costs.
 
     The batch is halved until a step takes no more than three seconds.
     """
-    channels, size = (1, 28) if recipe.data.source == "mnist" else (3, recipe.data.size or 32)
-    pixels = np.random.default_rng(0).integers(0, 256, (_IMAGES, channels, size, size), np.uint8)
-    images = Images(pixels, np.arange(_IMAGES) % 10, tuple("0123456789"), "random", "random")
+    images = random_images(recipe)
     machine = choose_machine(recipe.engine)
     batch = recipe.train.batch
-    trainer = Trainer(_with_batch(recipe, min(batch, 8)), images, machine)
+    trainer = Trainer(with_batch(recipe, min(batch, 8)), images, machine)
     trainer.step()
     one = seconds_of(trainer.step, 1, machine) / min(batch, 8)
     while batch > 8 and batch * one > _SLOWEST:
         batch //= 2
-    trainer = Trainer(_with_batch(recipe, batch), images, machine)
+    trainer = Trainer(with_batch(recipe, batch), images, machine)
     with counting_operations() as counted:
         trainer.step()
     return trainer, counted.get_total_flops() / trainer.recipe.shown_per_step / 1e9
-
-
-def _with_batch(recipe: Recipe, batch: int) -> Recipe:
-    return recipe.patched({"train.batch": batch, "train.per_class": False})
 
 
 def seconds_of(work: Callable[[], object], times: int, machine: Machine) -> float:
@@ -132,4 +135,5 @@ def measure_speed(recipe: Recipe, rounds: int = 5, seconds: float = 1.0) -> Spee
         gflop,
         [shown * rate for rate in rates.pop("recipe")],
         {name: PRODUCT / 1e9 * max(each) for name, each in rates.items()},
+        measure_memory(recipe, random_images(recipe), trainer.machine).at(recipe.train.batch),
     )

@@ -8,7 +8,7 @@ import torch
 
 from gander.training.checkpoint import newest_checkpoint
 from gander.training.loop import train
-from tests.tiny import tiny
+from tests.tiny import RESIDUAL, tiny
 
 STEPS = 200
 EXACT = {"discriminator.layers.2.rate": 0.0, "views": []}  # a compiled net draws its dropout in its own way
@@ -62,11 +62,20 @@ def test_bf16_drifts_far_less_in_200_steps_than_another_seed(tmp_path, flavour):
 @pytest.mark.skipif(
     shutil.which("g++") is None, reason="torch compiles for a CPU with g++, which is not here"
 )
-@pytest.mark.parametrize("flavour", ["projection", "d_steps"])
+@pytest.mark.parametrize(
+    ("flavour", "edits", "choice"),
+    [
+        ("projection", EXACT, "nets"),
+        ("d_steps", EXACT, "graphs"),  # on a CPU there is nothing to capture, but all else is the same
+        ("class head", EXACT, "nets"),
+        ("plain", RESIDUAL, "graphs"),
+    ],
+    ids=["projection", "d_steps", "class head", "residual"],
+)
 @pytest.mark.filterwarnings("ignore")  # of the compiler's own
-def test_compiled_nets_train_as_plain_ones(tmp_path, flavour):
+def test_compiled_nets_train_as_plain_ones(tmp_path, flavour, edits, choice):
     (plain, _), (compiled, _) = (
-        rows_and_state(tmp_path, name, flavour, EXACT | {"engine.compiled": name}) for name in ("off", "nets")
+        rows_and_state(tmp_path, name, flavour, edits | {"engine.compiled": name}) for name in ("off", choice)
     )
     for ours, theirs in zip(plain, compiled, strict=True):
         for name in ("loss/d", "loss/g", "grad/d", "grad/g"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import os
 import signal
 import warnings
 
@@ -14,18 +15,25 @@ from torch import nn
 import gander
 from gander.data.batches import Batches
 from gander.data.images import open_images
+from gander.engine.machine import choose_machine
 from gander.errors import NumericsError
 from gander.history import read_rows
+from gander.nets.blocks import Head
 from gander.nets.rewires import SpectralNorm
+from gander.recipe.read import load_recipe, read_recipe
 from gander.run import Run
-from tests.tiny import BATCH, Stop, Watcher, finish, start, tiny
+from gander.training.checkpoint import newest_checkpoint
+from gander.training.memory import measure_memory, with_batch
+from gander.training.speed import random_images
+from gander.training.state import restore_trainer, trainer_state
+from gander.training.trainer import Trainer
+from tests.tiny import BATCH, RESIDUAL, Notes, Stop, Watcher, finish, start, stopped_run, tiny
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, and there is none"),
-]
+DEVICE = os.environ.get("GANDER_GPU_TESTS_ON", "cuda")
+"""With `cpu` the tests are rehearsed where there is no CUDA device, but for those of what it alone has."""
 
-DEVICE = "cuda"
+only_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, and there is none")
+pytestmark = [pytest.mark.gpu, *[only_cuda] * (DEVICE == "cuda")]
 QUIET = {"every.log": 10**6, "every.samples": 0, "every.save": 0}  # nothing but steps until the end
 SURE = {"discriminator.layers.2.rate": 0.0}  # a compiled net draws its dropout in its own way
 LOSSES = ("loss/d", "loss/g", "grad/d", "grad/g")
@@ -77,6 +85,7 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(flavour, tmp_path):
     alike(columns(whole), columns(run), rel=0.02)
 
 
+@only_cuda
 def test_small_data_lie_on_the_device_and_come_without_a_wait(tmp_path, no_waits):
     images = open_images(path=tiny(tmp_path).data.path)
     ours, theirs = (Batches(images, 0, torch.device(name), mirror=True) for name in (DEVICE, "cpu"))
@@ -94,16 +103,19 @@ def no_waits():
 
     class NoWaits:
         def __enter__(self):
+            if DEVICE != "cuda":
+                return
             torch.cuda.synchronize()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # torch calls the mode a prototype
                 torch.cuda.set_sync_debug_mode("error")
 
         def __exit__(self, *_):
-            torch.cuda.set_sync_debug_mode("default")
+            if DEVICE == "cuda":
+                torch.cuda.set_sync_debug_mode("default")
 
     yield NoWaits
-    torch.cuda.set_sync_debug_mode("default")
+    NoWaits().__exit__()
 
 
 class Between(Watcher):
@@ -142,6 +154,7 @@ def test_the_guard_names_the_step_whose_numbers_were_not_finite_first(tmp_path, 
         gander.train(on_gpu(tmp_path, "plain", lazy), tmp_path / "run")
 
 
+@only_cuda
 def test_a_training_that_ended_leaves_nothing_on_the_device(tmp_path):
     def left(name):
         gander.train(on_gpu(tmp_path, "lecam"), tmp_path / name)
@@ -157,6 +170,7 @@ def test_a_training_that_ended_leaves_nothing_on_the_device(tmp_path):
         gc.enable()
 
 
+@only_cuda
 def test_pictures_and_files_do_not_move_the_devices_random_stream(tmp_path):
     rows = {"every.log": 3 * BATCH // 2}
     busy = rows | {"every.samples": BATCH // 2, "every.save": BATCH // 2}
@@ -185,15 +199,114 @@ def test_one_gan_a_class_is_trained_saved_and_loaded(tmp_path):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the compiler's own
 @pytest.mark.parametrize("compiled", ["nets", "graphs"])
-@pytest.mark.parametrize("flavour", ["projection", "d_steps"])
-def test_compiled_nets_learn_as_plain_ones(flavour, compiled, tmp_path):
+@pytest.mark.parametrize(
+    ("flavour", "edits"),
+    [("projection", SURE), ("d_steps", SURE), ("class head", SURE), ("plain", RESIDUAL)],
+    ids=["projection", "d_steps", "class head", "residual"],
+)
+def test_compiled_nets_learn_as_plain_ones(flavour, edits, compiled, tmp_path):
     plain, other = (
         gander.train(
-            on_gpu(tmp_path, flavour, SURE | {"views": [], "engine.compiled": choice}, 24), tmp_path / choice
+            on_gpu(tmp_path, flavour, edits | {"views": [], "engine.compiled": choice}, 24), tmp_path / choice
         )
         for choice in ("off", compiled)
     )
     alike(columns(plain), columns(other), rel=1e-3)
+
+
+@only_cuda
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_graphs_are_captured_and_not_quietly_left_out(tmp_path):
+    from torch._dynamo.utils import counters
+
+    counters.clear()
+    gander.train(on_gpu(tmp_path, "projection", SURE | {"engine.compiled": "graphs"}, 24), tmp_path / "run")
+    assert not counters["inductor"]["cudagraph_skips"]
+    assert not counters["graph_break"]
+
+
+@only_cuda
+@pytest.mark.parametrize("flavour", ["plain", "lecam", "projection"])
+@pytest.mark.parametrize("there", [True, False], ids=["to the GPU", "to the CPU"])
+def test_a_run_goes_on_with_a_device_of_another_kind(there, flavour, tmp_path, monkeypatch):
+    def choose(has_cuda):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: has_cuda)
+
+    choose(not there)
+    run = stopped_run(on_gpu(tmp_path, flavour, {"engine.device": "auto"}), tmp_path / "run", 7)
+    assert run.env()["device"].startswith("cpu" if there else "cuda")
+    saved = newest_checkpoint(run)[0]
+    recipe, images = read_recipe(run), open_images(path=tiny(tmp_path).data.path)
+    choose(there)
+    trainer = Trainer(recipe, images, choose_machine(recipe.engine))
+    restore_trainer(trainer, saved.tensors, saved.progress["images"], saved.progress["steps"])
+    state = trainer_state(trainer)
+    assert {name for name in state if not torch.equal(state[name], saved.tensors[name])} == set()
+    heard = Notes()
+    gander.resume(run, heard)
+    assert any(note.startswith("not bit-identical from here on: device_name") for note in heard.notes)
+    assert all(math.isfinite(number) for numbers in columns(run).values() for number in numbers)
+
+
+def test_the_nets_compute_in_bf16_and_all_that_adds_up_is_float32(tmp_path, monkeypatch):
+    seen = []
+
+    def heard(net, images, labels, call=Head.forward):
+        logits = call(net, images, labels)
+        seen.append((logits.score.dtype, images.device.type))
+        return logits
+
+    monkeypatch.setattr(Head, "forward", heard)
+    run = gander.train(on_gpu(tmp_path, "lecam", {"engine.precision": "bf16"}), tmp_path / "run")
+    assert {*seen} == {(torch.bfloat16, DEVICE)}
+    assert run.env()["precision"] == "bf16"
+    saved = newest_checkpoint(run)[0].tensors
+    assert {tensor.dtype for tensor in saved.values()} <= {torch.float32, torch.float64, torch.int64}
+
+
+def shipped(name, batch, precision):
+    recipe = load_recipe(name, [f"train.batch={batch}", f"engine.precision={precision}"])
+    recipe = recipe.patched([f"engine.device={DEVICE}"])
+    return recipe, random_images(recipe), choose_machine(recipe.engine)
+
+
+@only_cuda
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("name", ["cifar10-dcgan", "cifar10-sngan", "cifar10-r3"])
+def test_a_step_takes_the_memory_that_was_predicted(name, precision):
+    recipe, images, machine = shipped(name, 256, precision)
+    predicted = measure_memory(recipe, images, machine).at(256)
+    gc.collect()
+    before = torch.cuda.memory_allocated()
+    trainer = Trainer(recipe, images, machine)
+    resident = images.pixels.nbytes
+    for _ in range(3):  # the first looks for the fastest algorithm, which may take what it likes
+        torch.cuda.reset_peak_memory_stats()
+        trainer.step()
+    taken = torch.cuda.max_memory_allocated() - before - resident
+    assert taken == pytest.approx(predicted, rel=0.15)
+
+
+@only_cuda
+def test_the_batch_that_is_said_to_fit_fits_and_much_more_does_not():
+    recipe, images, machine = shipped("cifar10-dcgan", 65_536, "float32")
+    torch.cuda.empty_cache()
+    whole = torch.cuda.get_device_properties(machine.device).total_memory
+    torch.cuda.set_per_process_memory_fraction(2 * 2**30 / whole)
+    try:
+        trainer = Trainer(recipe, images, machine)
+        with pytest.raises(torch.OutOfMemoryError):
+            trainer.step()
+        del trainer
+        gc.collect()
+        torch.cuda.empty_cache()
+        fits = measure_memory(recipe, images, machine).largest(0.9 * 2 * 2**30)
+        trainer = Trainer(with_batch(recipe, fits - fits % 8), images, machine)
+        trainer.step()
+        trainer.step()
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
 
 
 @pytest.mark.parametrize("layer", [nn.Conv2d(8, 20, 3), nn.Linear(30, 20), nn.ConvTranspose2d(20, 8, 4)])
