@@ -205,7 +205,8 @@ class Recipe(Settings):
             if features is None:
                 yield f"penalties: {kind} stands on frozen features, and there are none; set features=classes"
             elif kind == "classifier_guidance" and not (features.task == "classes" and self.uses_labels):
-                yield f"penalties: {kind} needs nets with labels and a frozen classifier; set features=classes"
+                needed = "nets with labels and a frozen classifier"
+                yield f"penalties: {kind} needs {needed}; set features=classes"
         if features is not None and features.task == "classes" and self.train.per_class:
             yield (
                 'features.kind = "classes": train.per_class shows one class at a time; set features=rotations'
