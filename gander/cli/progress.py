@@ -73,11 +73,7 @@ class TrainingProgress(Watcher):
         shown = [metric.name for metric in METRICS if metric.in_progress]
         parts = [f"{name} {row[name]:.3g} ({row[f'{name}/floor']:.3g})" for name in shown if name in row]
         text = "  ".join(parts) + ("  best so far" if best else "")
-        line = f"{row['images']:>11,} scores  {text}"
-        if self._live is not None:
-            self._live.console.print(line)
-        else:
-            say(line)
+        say(f"{row['images']:>11,} scores  {text}")  # a live line lets it pass above itself
 
     def _left(self, images: int) -> str:
         done = images - self._start

@@ -13,7 +13,6 @@ import numpy as np
 
 from gander.data.formats.format import CONFIDENCE, LABEL, Batch, Layout, WrittenFormat
 from gander.data.origins import Contents, Pixels, numbered
-from gander.errors import DataError
 
 _FIRST_BYTES = 4 << 20  # in which the first line must end
 _BLOCK = 16 << 20
@@ -31,8 +30,16 @@ class Csv(WrittenFormat):
     loading = Path(__file__).with_suffix(".md").read_text("utf-8")
 
     def read(self, path: Path, name: str, split: str) -> Contents:
+        import pyarrow.csv
+
         names, has_header = _columns(path)
-        return Contents(numbered(name, _samples(path, names, has_header)), LABEL in names)
+        pixels = [column for column in names if column not in (LABEL, CONFIDENCE)]
+        shape = _shape(len(pixels))
+        if shape is None:
+            allowed = "S x S, or S x S x 3 in the order of rows, columns and colours"
+            raise ValueError(f"{len(pixels):,} pixel columns; allowed are {allowed}")
+        options = pyarrow.csv.ReadOptions(block_size=_BLOCK, column_names=names, skip_rows=int(has_header))
+        return Contents(numbered(name, _samples(path, options, pixels, shape)), LABEL in names)
 
     def bytes_each(self, layout: Layout) -> int:
         return 4 * layout.values + 32  # three digits and a comma a value
@@ -89,21 +96,15 @@ def _shape(values: int) -> tuple[int, int, int] | None:
     return None
 
 
-def _samples(path: Path, names: list[str], has_header: bool) -> Iterator[tuple[Pixels, object]]:
+def _samples(
+    path: Path, options: Any, pixels: list[str], shape: tuple[int, int, int]
+) -> Iterator[tuple[Pixels, object]]:
     import pyarrow.csv
 
-    pixels = [column for column in names if column not in (LABEL, CONFIDENCE)]
-    shape = _shape(len(pixels))
-    if shape is None:
-        allowed = "S x S, or S x S x 3 in the order of rows, columns and colours"
-        raise DataError(f"{path}: {len(pixels):,} pixel columns; allowed are {allowed}")
     types: dict[str, Any] = dict.fromkeys(pixels, pyarrow.uint8()) | {LABEL: pyarrow.int64()}
-    reader = pyarrow.csv.open_csv(
-        path,
-        pyarrow.csv.ReadOptions(block_size=_BLOCK, column_names=names, skip_rows=int(has_header)),
-        convert_options=pyarrow.csv.ConvertOptions(column_types=types),
-    )
-    for batch in reader:
+    converted = pyarrow.csv.ConvertOptions(column_types=types)
+    for batch in pyarrow.csv.open_csv(path, options, convert_options=converted):
         values = np.stack([batch.column(column).to_numpy() for column in pixels], axis=1)
-        labels = batch.column(LABEL).to_pylist() if LABEL in names else [None] * len(values)
+        labelled = LABEL in options.column_names
+        labels = batch.column(LABEL).to_pylist() if labelled else [None] * len(values)
         yield from zip(values.reshape(-1, *shape), labels, strict=True)
