@@ -256,26 +256,29 @@ def _build(net: Stack, layers: Sequence[Layer], shape: Shape, where: str, condit
 class StackGenerator(Stack, GeneratorDesign):
     """A generator said layer by layer.
 
-    Labels are appended to the latents, or scale every batch norm; with `latents = "everywhere"` so do these.
+    Labels are appended to the latents, or scale every batch norm, or both: everywhere. Latents always come
+    first, and may scale every batch norm, too.
     """
 
     kind: Literal["stack"] = "stack"
     layers: Layers = Field(min_length=1)
     output: Output = Output()
-    labels: Literal["ignored", "batch_norm", "concatenated"] = "ignored"
+    labels: Literal["ignored", "batch_norm", "everywhere", "concatenated"] = "ignored"
     latents: Literal["first", "everywhere"] = "first"
 
     def build(self, image: ImageShape, latent_dim: int) -> Generator:
         """Make the net for one shape of image; RecipeError where the layers end in another."""
         num_classes = image.num_classes if self.labels != "ignored" else 0
         takes = _Takes(
-            self.labels == "concatenated", self.labels == "batch_norm", self.latents == "everywhere"
+            self.labels in ("concatenated", "everywhere"),
+            self.labels in ("batch_norm", "everywhere"),
+            self.latents == "everywhere",
         )
         inputs = latent_dim + num_classes * takes.labels_first
         condition = num_classes * takes.labels_everywhere + latent_dim * takes.latents_everywhere
         made, shape = _build(self, self.layers, (inputs,), "generator.layers", condition)
         if condition and not any(isinstance(part, ClassBatchNorm) for part in made):
-            what = 'labels = "batch_norm"' if takes.labels_everywhere else 'latents = "everywhere"'
+            what = f'labels = "{self.labels}"' if takes.labels_everywhere else 'latents = "everywhere"'
             raise RecipeError(f"generator.{what}: no layer has batch norm; set generator.batch_norm=true")
         if len(shape) != 3:
             raise RecipeError("generator.layers: no layer makes maps; give the first dense layer a size")
