@@ -14,7 +14,7 @@ from gander.engine.machine import choose_machine, device_name, settings_restored
 from gander.errors import UsageError
 from gander.generation.ancestry import find_independent_judge, of_card
 from gander.generation.load import load
-from gander.generation.source import DataSource, RunSource, Source, real_images
+from gander.generation.source import DataSource, RunSource, real_images
 from gander.run import BEST, Run, find_run
 from gander.scores.evaluation import LEAST, Evaluation, Reference, score_samples
 from gander.scores.inception import load_inception
@@ -33,6 +33,8 @@ def evaluate(
     inception: str | Path | None = None,
     device: str = "auto",
     report: Callable[[str], object] = lambda line: None,
+    fresh: bool = False,
+    mix: bool = False,
 ) -> Evaluation:
     """Score n images against as many real ones: `evaluate("runs/mine")["fd-judge"].value`.
 
@@ -45,12 +47,16 @@ def evaluate(
         inception: weights of Inception, or "download", in place of the data's judge.
         device: auto, cpu, cuda or mps.
         report: hears a line now and then where it takes minutes.
+        fresh: with `use`, of a run: the classifier learns from new images in each epoch.
+        mix: with `use`: measure what adding the images to 100, 1,000 and 10,000 real ones is worth, too.
 
     Raises: UsageError where that cannot be done, DataError where data cannot be read, are too few or have no
         judge, CheckpointError where the run has no generator.
     """
     began = time.monotonic()
     run = find_subject(images) if not isinstance(images, Images) else None
+    if fresh and run is None:
+        raise UsageError(f"--fresh: {images} is a data set, which holds the same images in each epoch")
     if run is None and against is None:
         raise UsageError(
             f"{images}: is no run, and images are scored against data that must be named",
@@ -59,7 +65,7 @@ def evaluate(
     reals = _opened(against) if against is not None else real_images(run)  # type: ignore[arg-type]
     machine = choose_machine(engine_on(device, "float32"))
     where = str(machine.device)
-    source: Source
+    source: RunSource | DataSource
     if run is None:
         made = _opened(images)  # type: ignore[arg-type]
         source, ancestry = DataSource(made, reals), of_card(made)
@@ -74,7 +80,7 @@ def evaluate(
     reference = Reference(reals, extractor, count, seed, whole=inception is None)
     evaluation = score_samples(source.samples(count, seed), reference)
     if use:
-        usefulness = measure_use(source.labelled, reals, machine, use == "quick", seed, report)
+        usefulness = measure_use(source.labelled, reals, machine, use == "quick", seed, report, fresh, mix)
         evaluation = replace(evaluation, use=usefulness)
     recorded = {ancestor["kind"] != "unknown" for ancestor in ancestry or ()}
     return replace(
@@ -99,7 +105,7 @@ def _opened(images: str | Path | Images) -> Images:
     return images if isinstance(images, Images) else open_images(str(images))
 
 
-def _check(source: Source, reals: Images, n: int, use: bool) -> None:
+def _check(source: RunSource | DataSource, reals: Images, n: int, use: bool) -> None:
     if n > source.most:
         raise UsageError(f"-n {n}: {source.name} has {source.most:,} images", hint=f"-n {source.most}")
     if use and not source.has_labels:

@@ -30,6 +30,8 @@ class Options:
     seed: int
     use: bool
     quick: bool
+    fresh: bool
+    mix: bool
     inception: Path | None
     to: Path | None
 
@@ -39,8 +41,9 @@ def evaluate_verb(subject: str, options: Options, as_json: bool) -> None:
     from gander.actions.evaluate import evaluate, find_subject
     from gander.report.evaluation import write_evaluation
 
-    if options.quick and not options.use:
-        raise UsageError("--quick: shortens --use, which is not asked for", hint="--use --quick")
+    for name, what in (("quick", "shortens"), ("fresh", "changes"), ("mix", "adds to")):
+        if getattr(options, name) and not options.use:
+            raise UsageError(f"--{name}: {what} --use, which is not asked for", hint=f"--use --{name}")
     run = find_subject(subject)
     folder = _folder(run, subject, options.to)
     evaluation = evaluate(
@@ -52,6 +55,8 @@ def evaluate_verb(subject: str, options: Options, as_json: bool) -> None:
         options.inception,
         os.environ.get("GANDER_DEVICE", "auto"),
         (lambda line: None) if as_json else say,
+        options.fresh,
+        options.mix,
     )
     facts = evaluation.facts(command=shlex.join(["gander", *sys.argv[1:]]))
     try:
@@ -94,5 +99,12 @@ def _show(evaluation: Evaluation, facts: dict[str, Any]) -> None:
     say("The floor is what real images get; the interval, 95 %, is for the mean over other draws of images.")
     for caveat in evaluation.caveats:
         say(f"note    {caveat}")
-    if evaluation.use is not None:
-        say(f"use     {evaluation.use.sentence}")
+    if (use := evaluation.use) is not None:
+        say(f"use     {use.sentence}")
+        table = make_table("class", "learned from these", "learned from real", "from real, on these")
+        for row in use.row()["classes"]:
+            shares = (row[key] for key in ("from_these", "from_real", "on_these"))
+            table.add_row(row["name"], *("" if share is None else f"{share:.1%}" for share in shares))
+        print_table(table)
+        for point in use.mix:
+            say(f"mix     {point}")

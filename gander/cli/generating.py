@@ -6,9 +6,20 @@ import json
 import re
 import shlex
 import sys
+from typing import Literal
 
 from gander.actions.generate import DataSet
 from gander.cli.progress import duration, say
+from gander.errors import UsageError, did_you_mean
+
+
+def chosen_use(purpose: str | None, quick: bool) -> bool | Literal["quick"]:
+    """Read `--for use --quick`; UsageError for another purpose, or none where --quick shortens it."""
+    if purpose not in (None, "use"):
+        raise UsageError(f'--for "{purpose}": a set can be chosen for use{did_you_mean(purpose, ["use"])}')
+    if quick and purpose is None:
+        raise UsageError("--quick: shortens --for use, which is not asked for", hint="--for use --quick")
+    return "quick" if quick else purpose is not None
 
 
 def typed_command() -> str:

@@ -19,7 +19,7 @@ from typer.core import TyperCommand
 from gander.cli.benching import bench
 from gander.cli.exporting import export
 from gander.cli.judging import judge
-from gander.cli.options import Classes, GeneratorName, Json
+from gander.cli.options import Classes, GeneratorNames, Json
 from gander.cli.showing import data, explain, recipes, runs, sample
 from gander.cli.training import resume, train
 from gander.errors import GanderError, exit_code
@@ -61,6 +61,8 @@ def evaluate(
         bool, typer.Option("--use", help="Train a classifier on these images, test it on real ones.")
     ] = False,
     quick: Annotated[bool, typer.Option("--quick", help="With --use: a fifth of the training.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="With --use: new images in each epoch.")] = False,
+    mix: Annotated[bool, typer.Option("--mix", help="With --use: what they add to real images.")] = False,
     inception: Annotated[
         Path | None,
         typer.Option(
@@ -75,7 +77,7 @@ def evaluate(
     """Score images beside real ones: a table, and numbers, pictures and a page in a new folder."""
     from gander.cli.evaluating import Options, evaluate_verb
 
-    evaluate_verb(subject, Options(against, n, seed, use, quick, inception, to), json)
+    evaluate_verb(subject, Options(against, n, seed, use, quick, fresh, mix, inception, to), json)
 
 
 class _GenerateCommand(TyperCommand):
@@ -90,8 +92,8 @@ class _GenerateCommand(TyperCommand):
 
 @app.command(cls=_GenerateCommand)
 def generate(
-    run: GeneratorName,
-    n: Annotated[int, typer.Option("-n", help="How many images.", show_default=False)],
+    runs: GeneratorNames,
+    n: Annotated[int, typer.Option("-n", "--count", help="How many images.", show_default=False)],
     to: Annotated[
         Path,
         typer.Option("--to", help="A new folder, or a file whose name gives the format.", show_default=False),
@@ -121,20 +123,28 @@ def generate(
         bool, typer.Option("--no-duplicates", help="Drop near-duplicates of each other.")
     ] = False,
     license: Annotated[str, typer.Option("--license", help="For the data card.", show_default="other")] = "",
+    spread: Annotated[float, typer.Option("--spread", help="Widen the latents, or narrow them.")] = 1.0,
+    share: Annotated[list[float] | None, typer.Option("--share", help="Of each RUN, in order.")] = None,
+    purpose: Annotated[
+        str | None, typer.Option("--for", help="use: choose spread, filter, checkpoint that teach most.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="With --for use: a third of the work.")] = False,
     json: Json = False,
 ) -> None:
     """Write a labelled data set of fresh images, with a card. Interrupted, the same command goes on."""
     import time
 
     from gander.actions.generate import generate as write_data_set
-    from gander.cli.generating import show_data_set, typed_command
+    from gander.cli.generating import chosen_use, show_data_set, typed_command
+    from gander.cli.progress import say
     from gander.data.progress import progress
 
     began, speaks = time.monotonic(), os.environ.get("RANK", "0") == "0"
     device = os.environ.get("GANDER_DEVICE", "auto")
     plan = format, classes or (), like, label_with, seed, truncation, keep, no_copies, no_duplicates, license
+    drawn = spread, share or (), chosen_use(purpose, quick), (lambda line: None) if json else say
     with progress("Generating", n, quiet=json or not speaks) as count:
-        made = write_data_set(run, n, to, *plan, typed_command(), device, count)
+        made = write_data_set(runs, n, to, *plan, typed_command(), device, count, *drawn)
     if speaks:
         show_data_set(made, time.monotonic() - began, json)
 

@@ -33,7 +33,7 @@ _SHEET, _COLUMNS = 100, 10  # images
 def run_facts(run: Run, chosen_by: Judge | None = None) -> dict[str, Any]:
     """Return where a generator comes from, and what images descend from that a judge chose among its own."""
     data, recipe = run.env()["data"], read_recipe(run)
-    images, digest = run.trained_images(), file_digest(run.weights_file)
+    source, images, digest = Path(data["source"]).name, run.trained_images(), file_digest(run.weights_file)
     own = {"kind": "run", "source": run.name, "digest": digest, "images": images}
     judges = [of_judge(chosen_by)] if chosen_by else []
     return {
@@ -42,11 +42,7 @@ def run_facts(run: Run, chosen_by: Judge | None = None) -> dict[str, Any]:
         "recipe_seed": recipe.seed,
         "generator": digest,
         "trained_images": images,
-        "trained_on": {
-            "source": Path(data["source"]).name,
-            "images": data["images"],
-            "fingerprint": data["fingerprint"],
-        },
+        "trained_on": {"source": source, "images": data["images"], "fingerprint": data["fingerprint"]},
         "ancestry": each_once([own, *run.ancestry(), *judges]),
     }
 

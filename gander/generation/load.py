@@ -44,6 +44,7 @@ class Sampler:
     latents: Latents
     classes: tuple[str, ...]
     weights: str = "latest weights"
+    spread: float = 1.0  # of the latents, relative to the training's
 
     @property
     def conditional(self) -> bool:
@@ -65,7 +66,7 @@ class Sampler:
     def draw(self, n: int, seed: int = 0) -> Tensor:
         """Draw n latents (n, Z) from the run's own distribution; equal seeds, equal latents."""
         with alone():
-            return self.latents(n, torch.Generator("cpu").manual_seed(seed))
+            return self.latents(n, torch.Generator("cpu").manual_seed(seed)) * self.spread
 
     @torch.no_grad()
     def images(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:

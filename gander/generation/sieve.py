@@ -16,8 +16,8 @@ from torch import Tensor
 from gander.chance import rank, world_size
 from gander.data.origins import Pixels
 from gander.errors import UsageError
-from gander.generation.load import BLOCK
-from gander.generation.stream import Indices, Stream
+from gander.generation.load import BLOCK, Sampler
+from gander.generation.stream import Indices, Stream, interleaved
 from gander.scores.evaluation import Memory
 from gander.scores.extractor import Extractor
 from gander.scores.neighbours import nearest
@@ -59,8 +59,8 @@ class Rules:
         return math.ceil(round(exact, 6))  # 50 * 1.1 is a little more than 55
 
 
-class Seen(NamedTuple):
-    """What the judge sees in candidates.
+class Assessed(NamedTuple):
+    """What the judge makes of candidates.
 
     Args:
         classes: (N,) the class asked for; the likeliest where none was.
@@ -84,7 +84,7 @@ class Selection:
 
 
 class Sieve:
-    """Looks at candidates and chooses.
+    """Assesses candidates and chooses.
 
     Args:
         memory: the real images that copies are looked for among.
@@ -100,46 +100,44 @@ class Sieve:
             self._limit = too_near(memory)
             self._real = torch.cat([memory.features, memory.held_out])  # all taught the generator
 
-    def look(self, pixels: Pixels, labels: Indices | None) -> Seen:
-        """Look at candidates (N, C, S, S), which were asked to be of these classes (N,), if of any."""
-        seen = self._judge.extract(pixels)
-        confidence, likeliest = (values.numpy() for values in seen.probabilities.max(1))
+    def assess(self, pixels: Pixels, labels: Indices | None) -> Assessed:
+        """Assess candidates (N, C, S, S), which were asked to be of these classes (N,), if of any."""
+        outputs = self._judge.extract(pixels)
+        confidence, likeliest = (values.numpy() for values in outputs.probabilities.max(1))
         if labels is not None:
-            confidence = seen.probabilities[torch.arange(len(labels)), torch.from_numpy(labels)].numpy()
+            confidence = outputs.probabilities[torch.arange(len(labels)), torch.from_numpy(labels)].numpy()
         copies = np.zeros(len(pixels), bool)
         if self.rules.no_copies:
-            copies = (nearest(seen.features, self._real)[0] < self._limit).numpy()
-        features = seen.features if self.rules.no_duplicates else seen.features[:, :0]
-        return Seen(likeliest if labels is None else labels, confidence, copies, features.numpy())
+            copies = (nearest(outputs.features, self._real)[0] < self._limit).numpy()
+        features = outputs.features if self.rules.no_duplicates else outputs.features[:, :0]
+        return Assessed(likeliest if labels is None else labels, confidence, copies, features.numpy())
 
     def choose(
-        self, seen: Seen, labels: Indices | None, counts: Sequence[int], names: Sequence[str]
+        self, assessed: Assessed, cells: Indices, counts: Sequence[int], names: Sequence[str]
     ) -> Selection:
-        """Choose so many candidates of each class.
+        """Choose so many candidates of each cell: of a generator's class, or of all it makes.
 
         Args:
-            labels: (N,) what each was asked to be; None where any class is as good.
-            counts: how many are wanted of each class; of all, where nothing was asked for.
-            names: of the classes.
-        Raises: UsageError where too few of a class are left.
+            cells: (N,) the number of each one's cell.
+            counts: how many are wanted of each cell.
+            names: of the classes; none where nothing was asked for.
+        Raises: UsageError where too few of a cell are left.
         """
-        dropped, out = {}, seen.copies.copy()
+        dropped, out = {}, assessed.copies.copy()
         if self.rules.no_copies:
             dropped["near copies of real images"] = int(out.sum())
         if self.rules.no_duplicates:
-            repeated = _repeated(torch.from_numpy(seen.features), ~out, self._limit)
+            repeated = _repeated(torch.from_numpy(assessed.features), ~out, self._limit)
             dropped["near duplicates of images that are kept"] = int(repeated.sum())
             out |= repeated
-        if labels is None:
-            labels = np.zeros(len(out), np.int64)
         kept, unlike = [], 0
-        for label, wanted in enumerate(counts):
-            own = np.flatnonzero((labels == label) & ~out)
-            order = np.argsort(-seen.confidence[own], kind="stable")
+        for cell, wanted in enumerate(counts):
+            own = np.flatnonzero((cells == cell) & ~out)
+            order = np.argsort(-assessed.confidence[own], kind="stable")
             surest = own[order[: round(len(own) * self.rules.keep)]]
             if len(surest) < wanted:
-                candidates = int((labels == label).sum())
-                of = f" of class {names[label]}" if len(counts) > 1 else ""
+                candidates = int((cells == cell).sum())
+                of = f" of class {names[cell % len(names)]}" if names and len(counts) > 1 else ""
                 raise UsageError(
                     f"the filters leave {len(surest):,} of {candidates:,} images{of}, not {wanted:,}",
                     hint="fewer filters",
@@ -149,24 +147,48 @@ class Sieve:
         if self.rules.keep < 1:
             dropped["least like their class, to the judge"] = unlike
         places = np.sort(np.concatenate(kept))
-        spare = len(labels) - sum(dropped.values()) - len(places)
+        spare = len(cells) - sum(dropped.values()) - len(places)
         return Selection(places, dropped | ({"not needed": spare} if spare else {}))
 
 
-def look_at(sieve: Sieve, stream: Stream, count: int, progress: Callable[[int], object]) -> Seen:
-    """Look at the first candidates of a stream, each process at its share of the blocks."""
+def sifted(
+    sieve: Sieve,
+    samplers: Sequence[Sampler],
+    seed: int,
+    counts: Sequence[int],
+    progress: Callable[[int], object] = lambda more: None,
+) -> tuple[Stream, Assessed, Selection]:
+    """Make candidates for so many images of each cell, as in `Stream.of_cells`, assess them, and choose.
+
+    More are made where distances leave too few. Raises: UsageError where the most are too few.
+    """
+    names = samplers[0].classes if samplers[0].conditional else ()
+    for spare in SPARES:
+        cells = interleaved([sieve.rules.candidates(count, spare) for count in counts])
+        stream = Stream.of_cells(samplers, seed, cells)
+        assessed = _assessed(sieve, stream, len(cells), progress)
+        try:
+            return stream, assessed, sieve.choose(assessed, cells, counts, names)
+        except UsageError:
+            if spare == SPARES[-1] or not sieve.rules.compares:
+                raise
+    raise AssertionError("there is a last try")
+
+
+def _assessed(sieve: Sieve, stream: Stream, count: int, progress: Callable[[int], object]) -> Assessed:
+    """Assess the first candidates of a stream, each process its share of the blocks."""
     blocks = range(-(-count // BLOCK))
-    seen = {}
+    done = {}
     for block in blocks[rank() :: world_size()]:
         places = np.arange(block * BLOCK, min((block + 1) * BLOCK, count))
         ((_, pixels),) = stream.at(places)
-        seen[block] = sieve.look(pixels, None if stream.labels is None else stream.labels[places])
+        done[block] = sieve.assess(pixels, None if stream.labels is None else stream.labels[places])
         progress(len(pixels))
     if world_size() > 1:
         shares: list[Any] = [None] * world_size()
-        dist.all_gather_object(shares, seen)
-        seen = {block: own for share in shares for block, own in share.items()}
-    return Seen(*map(np.concatenate, zip(*(seen.pop(block) for block in blocks), strict=True)))
+        dist.all_gather_object(shares, done)
+        done = {block: own for share in shares for block, own in share.items()}
+    return Assessed(*map(np.concatenate, zip(*(done.pop(block) for block in blocks), strict=True)))
 
 
 def too_near(memory: Memory) -> float:

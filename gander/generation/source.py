@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,28 +21,6 @@ from gander.scores.evaluation import Samples
 
 _ENDLESS = 10**9
 _AT_ONCE = 1_024  # images
-
-
-class Source(Protocol):
-    """Gives images that are to be scored against real ones."""
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-
-    @property
-    def most(self) -> int:
-        """How many images there can be."""
-
-    @property
-    def has_labels(self) -> bool:
-        """Images come with the classes of the real ones."""
-
-    def samples(self, n: int, seed: int) -> Samples:
-        """Give n images, with labels where there are some."""
-
-    def labelled(self, labels: npt.NDArray[np.int64], seed: int) -> Labelled:
-        """Give images of these classes (N,), or as many as there are, with their labels."""
 
 
 @exact()
@@ -67,7 +44,7 @@ def generated_samples(
 
 
 class RunSource:
-    """What a run's generator makes.
+    """What a run's generator makes, in endless numbers.
 
     Args:
         name: of the run.
@@ -86,11 +63,13 @@ class RunSource:
         self._sampler, self._reals = sampler, reals
 
     def samples(self, n: int, seed: int) -> Samples:
+        """Make n images, with labels where real ones have the same classes."""
         with progress(f"Making images of {self.name}", n) as advance:
             return generated_samples(self.name, self._sampler, self._reals, n, seed, advance)
 
     @exact()
     def labelled(self, labels: npt.NDArray[np.int64], seed: int) -> Labelled:
+        """Make images of these classes (N,)."""
         latents = self._sampler.draw(len(labels), seed)
         return Labelled(self._sampler.images(latents, torch.from_numpy(labels)).numpy(), labels)
 
@@ -115,6 +94,7 @@ class DataSource:
         self.has_labels = self._labels is not None
 
     def samples(self, n: int, seed: int) -> Samples:
+        """Take n images, with labels where real ones have these classes, too."""
         chosen = self._drawn(n, seed)
         labels = None if self._labels is None else torch.from_numpy(self._labels[chosen])
         return Samples(self.name, self._images.pixels[chosen], labels, "as they are")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from gander.errors import UsageError
 from gander.history import History
@@ -180,6 +181,25 @@ def draw_curves(
         figure.supxlabel("images", fontsize=9)
         figure.savefig(encoded, format=path.suffix[1:].lower(), dpi=150, metadata=dated)
     save_picture(encoded.getvalue(), path)
+
+
+def draw_shares(counts: Sequence[int], lines: Mapping[str, Sequence[float]], across: str) -> Image.Image:
+    """Draw shares, in percent, over counts of images on a log axis, each line with its name at its end."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    encoded = io.BytesIO()
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+        axes = figure.subplots()
+        for (name, shares), colour in zip(lines.items(), (_BLUE, _ORANGE, _GREY), strict=False):
+            percent = [100 * share for share in shares]
+            axes.plot(counts, percent, "o-", color=colour, label=name)
+        axes.set(xscale="log", xlabel=across, ylabel="% named rightly")
+        axes.set_xticks(counts, [f"{count:,}" for count in counts], minor=False)
+        axes.legend()
+        figure.savefig(encoded, format="png", dpi=150)
+    return Image.open(encoded)
 
 
 def _draw(axes: Axes, panel: _Panel, end: float) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from PIL.Image import Image
 
 from gander.files import made_whole
+from gander.pictures.charts import draw_shares
 from gander.pictures.sheet import contact_sheet, encode_png
 from gander.pictures.template import render
 from gander.scores.table import METRICS
@@ -20,6 +21,7 @@ from gander.scores.table import METRICS
 if TYPE_CHECKING:
     from gander.data.origins import Pixels
     from gander.scores.evaluation import Evaluation
+    from gander.scores.use import Mix
 
 _EACH = 10  # images a row
 _AS_THEY_CAME = {
@@ -29,6 +31,11 @@ _AS_THEY_CAME = {
 _PAIRS = (
     "The images that lie nearest to a training image, by their features, each above that training image. "
     "Copies would be found here."
+)
+
+_MIXED = (
+    " All classifiers take as many steps. The generator itself learned from all of its training images: "
+    "this does not say what a generator of few images would add."
 )
 
 
@@ -64,7 +71,19 @@ def draw_gallery(evaluation: Evaluation) -> list[Picture]:
         rows = [part[start : start + _EACH] for start in starts for part in (pixels[fakes], reals[nearest])]
         names = ("scored", "training") * len(starts)
         pictures.append(_picture("nearest", "Nearest training images", _PAIRS, np.concatenate(rows), names))
+    if evaluation.use is not None and evaluation.use.mix:
+        pictures.append(_mix_chart(evaluation.use.mix))
     return pictures
+
+
+def _mix_chart(mix: Sequence[Mix]) -> Picture:
+    lines = {
+        "real and generated, half of each": [point.mixed for point in mix],
+        "real only": [point.real_only for point in mix],
+        "generated only": [point.fakes_only for point in mix],
+    }
+    chart = draw_shares([point.n_real for point in mix], lines, "real images")
+    return Picture("mix", "Added to real images", " ".join(f"{point}." for point in mix) + _MIXED, chart)
 
 
 def _picture(name: str, title: str, caption: str, pixels: Pixels, names: Sequence[str] = ()) -> Picture:

@@ -97,8 +97,7 @@ class Classifier:
     ) -> None:
         self.settings = settings
         self.machine = machine
-        self._pixels = torch.from_numpy(training_set.pixels).to(machine.device)
-        self._labels = torch.from_numpy(training_set.labels).to(machine.device)
+        self.learn_from(training_set)
         torch.manual_seed(settings.seed)
         net = net or JudgeNet(training_set.pixels.shape[1], num_classes, settings.width)
         self.net: Any = net.to(machine.device, memory_format=machine.memory_format)  # type: ignore[call-overload]
@@ -115,6 +114,11 @@ class Classifier:
             nesterov=True,
         )
         self.epoch = 0
+
+    def learn_from(self, training_set: Labelled) -> None:
+        """Take another training set from the next epoch on."""
+        self._pixels = torch.from_numpy(training_set.pixels).to(self.machine.device)
+        self._labels = torch.from_numpy(training_set.labels).to(self.machine.device)
 
     @property
     def finished(self) -> bool:

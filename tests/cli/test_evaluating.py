@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gander.training.loop import train
-from tests.judged import dark_and_light
+from tests.judged import dark_and_light, train_judge
 from tests.tiny import tiny
 
 
@@ -91,6 +91,24 @@ def test_use_is_measured_in_both_directions(gander, folder, tmp_path, monkeypatc
     assert "learned from real, tested on these" in (tmp_path / "out" / "page.html").read_text()
 
 
+def test_a_curve_shows_what_they_add_to_real_images_and_the_worst_class_is_named(
+    gander, folder, tmp_path, monkeypatch
+):
+    for name, value in (("_QUICK_IMAGES", 720), ("_MIXED", (50,)), ("_MIX_SEEDS", 2)):
+        monkeypatch.setattr(f"gander.scores.use.{name}", value)
+    train_judge(folder / "data.npz")
+    words = ("evaluate", folder / "run", "-n", 100, "--use", "--quick", "--fresh", "--mix")
+    said = gander(*words, "--to", tmp_path / "out").out
+    use = json.loads((tmp_path / "out" / "scores.json").read_text())["use"]
+    (point,) = use["mix"]
+    assert (point["n_real"], use["protocol"]["fresh"]) == (50, True)
+    assert f"mix     50 real images: {point['real_only']:.1%} alone" in said
+    assert f"worst {use['worst']} (" in said
+    assert re.search(r"dark +\d+\.\d% +\d+\.\d% +\d+\.\d%", said)
+    assert (tmp_path / "out" / "mix.png").stat().st_size > 5_000
+    assert "Added to real images" in (tmp_path / "out" / "page.html").read_text()
+
+
 def test_data_are_scored_against_named_data_in_a_table_with_a_floor(gander, folder):
     said = gander("evaluate", folder / "data.npz", "--against", folder / "data.npz", "-n", 200).out
     assert "floor" in said
@@ -108,6 +126,11 @@ def test_data_are_scored_against_named_data_in_a_table_with_a_floor(gander, fold
         (["evaluate", "{run}", "--against", "shapes"], 3, "its images are (3, 8, 8)"),
         (["evaluate", "{plain}", "--against", "{data}", "--use"], 2, "comes without labels of the classes"),
         (["evaluate", "{run}", "--quick"], 2, "--quick: shortens --use, which is not asked for"),
+        (["evaluate", "{run}", "--fresh"], 2, "--fresh: changes --use, which is not asked for"),
+        (["evaluate", "{run}", "--mix"], 2, "--mix: adds to --use, which is not asked for"),
+        (["evaluate", "{data}", "--against", "{data}", "--use", "--fresh"], 2, "same images in each epoch"),
+        (["generate", "{run}", "--count", "9", "--to", "x", "--for", "usee"], 2, 'did you mean "use"'),
+        (["generate", "{run}", "-n", "9", "--to", "x", "--quick"], 2, "--quick: shortens --for use"),
         (["evaluate", "{run}", "--to", "{data}"], 2, "is already there, and nothing is overwritten"),
         (["evaluate", "{run}", "--inception", "none.pth"], 2, "torch-fidelity cannot be used"),
         (["judge", "no-such-data"], 3, "no-such-data"),

@@ -34,7 +34,7 @@ from gander.generation.card import write_card
 from gander.generation.draft import Draft, Plan
 from gander.generation.load import BLOCK, load
 from gander.generation.sieve import Sieve
-from gander.generation.stream import Stream, shares, spread, truncated
+from gander.generation.stream import Stream, drawn_from, interleaved, shares
 from gander.generation.target import find_target
 from gander.recipe.read import load_recipe
 from gander.scores.judge import find_judge
@@ -84,7 +84,7 @@ def contents(folder):
 def expected(run, n=N, seed=0):
     sampler = load(run)
     labels = np.arange(n) % 2 if sampler.conditional else None
-    stream = Stream(sampler, seed, labels)
+    stream = Stream([sampler], seed, labels)
     return np.concatenate([pixels for _, pixels in stream.at(np.arange(n))]), labels
 
 
@@ -142,7 +142,7 @@ def test_large_sets_are_cut_into_files_that_are_read_as_one(runs, tmp_path, monk
 def test_an_image_depends_on_its_number_alone(runs):
     few, many = (expected(runs["classes"], n)[0] for n in (100, 1000))
     assert np.array_equal(few, many[:100])
-    stream = Stream(load(runs["classes"]), 0, np.arange(1000) % 2)
+    stream = Stream([load(runs["classes"])], 0, np.arange(1000) % 2)
     places = np.array([3, 255, 256, 700, 999])
     picked = np.concatenate([pixels for _, pixels in stream.at(places)])
     assert np.array_equal(picked, many[places])
@@ -167,8 +167,8 @@ def test_the_latents_are_those_of_the_recipe(runs, monkeypatch):
     monkeypatch.setattr(
         type(sampler.latents), "__call__", lambda self, n, rng: drawn.append(kept(self, n, rng)) or drawn[-1]
     )
-    [*Stream(sampler, 0, np.zeros(1, int)).at(np.arange(1))]
-    [*Stream(truncated(sampler, 0.5), 0, np.zeros(1, int)).at(np.arange(1))]
+    [*Stream([sampler], 0, np.zeros(1, int)).at(np.arange(1))]
+    [*Stream([drawn_from(sampler, 0.5)], 0, np.zeros(1, int)).at(np.arange(1))]
     assert drawn[0].shape == (BLOCK, 4)
     assert drawn[0].abs().max() > 1
     assert len(drawn) == 1  # cut-off latents are another kind
@@ -177,8 +177,8 @@ def test_the_latents_are_those_of_the_recipe(runs, monkeypatch):
 def test_classes_are_balanced_and_spread_over_the_whole():
     assert shares([1, 1, 1], 10) == [4, 3, 3]
     assert shares([5, 0, 2], 7) == [5, 0, 2]
-    assert spread([2, 2, 2]).tolist() == [0, 1, 2, 0, 1, 2]
-    labels = spread([900, 100])
+    assert interleaved([2, 2, 2]).tolist() == [0, 1, 2, 0, 1, 2]
+    labels = interleaved([900, 100])
     assert np.bincount(labels).tolist() == [900, 100]
     assert np.abs(np.cumsum(labels) / np.arange(1, 1001) - 0.1)[100:].max() < 0.02
 
@@ -208,7 +208,7 @@ def test_the_card_says_how_it_was_made_and_how_to_load_it(runs, tmp_path):
     told = json.loads((tmp_path / "out" / "dataset.json").read_text())
     facts = [
         "license: cc0-1.0",
-        told["generator"],
+        told["runs"][0]["generator"],
         "1.5 standard deviations",
         "| circle | 10 |",
         "no judge yet",

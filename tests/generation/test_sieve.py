@@ -20,17 +20,19 @@ def memory():
     return SimpleNamespace(features=TRAINED, held_out=TRAINED + torch.tensor([0, 0.5]))
 
 
-def opinion(features, sure):
+def outputs(features, sure):
     """Two classes; `sure` is the probability of the first."""
     sure = torch.tensor(sure)
     return Outputs(torch.tensor(features), torch.stack([sure, 1 - sure], 1))
 
 
 def sift(seen, labels, counts, rules):
-    """Look at images by their numbers, and choose."""
+    """Assess images by their numbers, and choose; without labels, all are of one cell."""
     judge = SimpleNamespace(extract=lambda places: Outputs(seen.features[places], seen.probabilities[places]))
     sieve = Sieve(rules, judge, memory())
-    return sieve.choose(sieve.look(np.arange(len(seen.features)), labels), labels, counts, ("one", "other"))
+    cells = np.zeros(len(seen.features), int) if labels is None else labels
+    assessed = sieve.assess(np.arange(len(seen.features)), labels)
+    return sieve.choose(assessed, cells, counts, ("one", "other"))
 
 
 def far(count):
@@ -40,13 +42,13 @@ def far(count):
 def test_the_surest_of_each_class_are_kept():
     labels = np.array([0, 1] * 4)
     sure = [0.9, 0.9, 0.8, 0.1, 0.1, 0.2, 0.7, 0.3]  # of the first class
-    found = sift(opinion(far(8), sure), labels, [2, 2], Rules(keep=0.5))
+    found = sift(outputs(far(8), sure), labels, [2, 2], Rules(keep=0.5))
     assert found.places.tolist() == [0, 2, 3, 5]
     assert found.dropped == {"least like their class, to the judge": 4}
 
 
 def test_without_labels_any_class_is_as_good():
-    found = sift(opinion(far(4), [0.9, 0.5, 0.1, 0.6]), None, [2], Rules(keep=0.5))
+    found = sift(outputs(far(4), [0.9, 0.5, 0.1, 0.6]), None, [2], Rules(keep=0.5))
     assert found.places.tolist() == [0, 2]
 
 
@@ -59,14 +61,14 @@ def test_near_copies_are_nearer_than_held_out_images_are():
         [7.5, 4.0],
         [3.0, 0.9],
     ]  # the last is near a held-out one
-    found = sift(opinion(features, [0.5] * 5), None, [2], Rules(no_copies=True))
+    found = sift(outputs(features, [0.5] * 5), None, [2], Rules(no_copies=True))
     assert found.places.tolist() == [2, 3]
     assert found.dropped == {"near copies of real images": 3}
 
 
 def test_of_near_duplicates_the_first_is_kept():
     features = [[0.0, 9.0], [0.4, 9.0], [0.8, 9.0], [5.0, 9.0]]  # the third is near the second only
-    found = sift(opinion(features, [0.5] * 4), None, [3], Rules(no_duplicates=True))
+    found = sift(outputs(features, [0.5] * 4), None, [3], Rules(no_duplicates=True))
     assert found.places.tolist() == [0, 2, 3]
     assert found.dropped == {"near duplicates of images that are kept": 1}
 
@@ -99,5 +101,5 @@ def test_enough_candidates_are_made():
 
 
 def test_what_is_left_over_is_counted_apart():
-    found = sift(opinion(far(4), [0.5] * 4), None, [2], Rules(no_copies=True))
+    found = sift(outputs(far(4), [0.5] * 4), None, [2], Rules(no_copies=True))
     assert found.dropped == {"near copies of real images": 0, "not needed": 2}
