@@ -12,7 +12,7 @@ from gander.data.images import Images, is_data, open_images
 from gander.engine.device import engine_on
 from gander.engine.machine import choose_machine, device_name, settings_restored
 from gander.errors import UsageError
-from gander.generation.ancestry import find_independent_judge, of_card
+from gander.generation.ancestry import Ancestry, find_independent_judge, of_card
 from gander.generation.load import load
 from gander.generation.source import DataSource, RunSource, real_images
 from gander.run import BEST, Run, find_run
@@ -65,14 +65,7 @@ def evaluate(
     reals = _opened(against) if against is not None else real_images(run)  # type: ignore[arg-type]
     machine = choose_machine(engine_on(device, "float32"))
     where = str(machine.device)
-    source: RunSource | DataSource
-    if run is None:
-        made = _opened(images)  # type: ignore[arg-type]
-        source, ancestry = DataSource(made, reals), of_card(made)
-    else:
-        ancestry, data = run.ancestry(), run.env()["data"]
-        shape = data["channels"], data["size"], data["size"]
-        source = RunSource(run.name, load(run, where), shape, reals)
+    source, ancestry = _with_ancestry(images if run is None else run, reals, where)
     count = n or min(_USUAL, source.most, max(len(reals) // 2, LEAST))
     _check(source, reals, count, bool(use))
     judge, note = (None, "") if inception else find_independent_judge(reals, ancestry or (), where)
@@ -90,6 +83,18 @@ def evaluate(
         seconds=round(time.monotonic() - began, 1),
         machine=device_name(machine.device),
     )
+
+
+def _with_ancestry(
+    images: str | Path | Run | Images, reals: Images, device: str
+) -> tuple[RunSource | DataSource, Ancestry | None]:
+    """Open what is scored, and say which nets and data it descends from; None where nothing is known."""
+    if not isinstance(images, Run):
+        made = _opened(images)
+        return DataSource(made, reals), of_card(made)
+    data = images.env()["data"]
+    shape = data["channels"], data["size"], data["size"]
+    return RunSource(images.name, load(images, device), shape, reals), images.ancestry()
 
 
 def find_subject(images: str | Path | Run) -> Run | None:

@@ -28,6 +28,7 @@ from gander.nets.san import SanHead
 from gander.schedule import Settings
 from gander.techniques.slots import Logits
 
+_EMBEDDED = 32  # numbers of a class that is everywhere
 Width = Annotated[int, Field(ge=1, le=4096)]
 Kernel = Annotated[int, Field(ge=1, le=15)]
 Stride = Annotated[int, Field(ge=1, le=4)]
@@ -41,11 +42,14 @@ class Weighted(Settings):
 
 
 class Dense(Weighted):
-    """A fully connected layer; with `size` its output becomes `width` maps of size x size."""
+    """A fully connected layer; with `size` its output becomes `width` maps of size x size.
+
+    In a generator, "auto" is the size that the layers behind it enlarge to that of the images.
+    """
 
     kind: Literal["dense"] = "dense"
     width: Width
-    size: int | None = Field(default=None, ge=1, le=64)
+    size: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] | None = None
 
 
 class Conv(Weighted):
@@ -191,6 +195,8 @@ def _dense(layer: Dense, shape: Shape, bias: bool) -> Made:
     inputs = math.prod(shape)
     if layer.size is None:
         return [*made, nn.Linear(inputs, layer.width, bias)], (layer.width,)
+    if layer.size == "auto":
+        raise RecipeError('dense size = "auto": follows from the images in a generator only; give a number')
     whole = (layer.width, layer.size, layer.size)
     return [*made, nn.Linear(inputs, math.prod(whole), bias), nn.Unflatten(1, whole)], whole
 
@@ -253,11 +259,30 @@ def _build(net: Stack, layers: Sequence[Layer], shape: Shape, where: str, condit
     return made, shape
 
 
+def _sized(layers: Layers, output: Output, image: ImageShape) -> Layers:
+    """Put the size that fits these images where it is left open."""
+    grown = output.stride * math.prod(
+        layer.stride if isinstance(layer, Transposed) else getattr(layer, "factor", 1) for layer in layers
+    )
+    if image.size % grown and any(getattr(layer, "size", None) == "auto" for layer in layers):
+        raise RecipeError(
+            f"generator.layers: enlarge {grown} times, and the data has {image}; "
+            f"set data.size={max(image.size // grown, 1) * grown}"
+        )
+    size = max(image.size // grown, 1)
+    return tuple(
+        layer.model_copy(update={"size": size}) if getattr(layer, "size", None) == "auto" else layer
+        for layer in layers
+    )
+
+
 class StackGenerator(Stack, GeneratorDesign):
     """A generator said layer by layer.
 
-    Labels are appended to the latents, or scale every batch norm, or both: everywhere. Latents always come
-    first, and may scale every batch norm, too.
+    Labels are appended to the latents, or scale every batch norm, or both as one embedding: everywhere.
+    Latents always come first, and may scale every batch norm, too.
+
+    Source: the embedding, Brock et al. 2018, section 3.
     """
 
     kind: Literal["stack"] = "stack"
@@ -274,9 +299,11 @@ class StackGenerator(Stack, GeneratorDesign):
             self.labels in ("batch_norm", "everywhere"),
             self.latents == "everywhere",
         )
-        inputs = latent_dim + num_classes * takes.labels_first
-        condition = num_classes * takes.labels_everywhere + latent_dim * takes.latents_everywhere
-        made, shape = _build(self, self.layers, (inputs,), "generator.layers", condition)
+        named = min(num_classes, 1) * _EMBEDDED if self.labels == "everywhere" else num_classes
+        inputs = latent_dim + named * takes.labels_first
+        condition = named * takes.labels_everywhere + latent_dim * takes.latents_everywhere
+        layers = _sized(self.layers, self.output, image)
+        made, shape = _build(self, layers, (inputs,), "generator.layers", condition)
         if condition and not any(isinstance(part, ClassBatchNorm) for part in made):
             what = f'labels = "{self.labels}"' if takes.labels_everywhere else 'latents = "everywhere"'
             raise RecipeError(f"generator.{what}: no layer has batch norm; set generator.batch_norm=true")
@@ -288,9 +315,9 @@ class StackGenerator(Stack, GeneratorDesign):
                 f"generator.layers: these make images of {shape[1]} x {shape[1]}, but the data has {image}; "
                 f"change a dense size or a stride, or set data.size={shape[1]}"
             )
-        layers = nn.Sequential(*made, *last, activation(self.output.activation))
+        whole = nn.Sequential(*made, *last, activation(self.output.activation))
         low = 0.0 if self.output.activation == "sigmoid" else -1.0
-        return _Made(layers, latent_dim, num_classes, takes, low)
+        return _Made(whole, latent_dim, num_classes, takes, low)
 
 
 class StackDiscriminator(Stack, DiscriminatorDesign):
@@ -329,10 +356,18 @@ class _Made(Generator):
         super().__init__(latent_dim, num_classes)
         self.layers = layers
         self.takes = takes
+        self.embedding: nn.Parameter | None = None
+        if takes.labels_first and takes.labels_everywhere and num_classes:
+            # No layer, so that no initialiser makes it small beside the latents.
+            self.embedding = nn.Parameter(torch.randn(num_classes, _EMBEDDED))
         self.low = low
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        named = [one_hot(labels, self.num_classes, latents)] if self.num_classes else []
+        named: list[Tensor] = []
+        if self.embedding is not None:
+            named = [self.embedding[labels]]
+        elif self.num_classes:
+            named = [one_hot(labels, self.num_classes, latents)]
         maps = torch.cat([latents, *named], 1) if self.takes.labels_first else latents
         if not (self.takes.labels_everywhere or self.takes.latents_everywhere):
             return self.layers(maps)

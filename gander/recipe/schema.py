@@ -58,12 +58,14 @@ class Data(Settings):
     """What is learned: a name (downloaded once), or a path to what is on disk.
 
     With both, `path` is read and nothing is downloaded. `size` makes images square: a centre crop, resized.
+    `labels = "if_there"` makes a recipe with labels one without for data that have none.
     """
 
     source: str = Field(default="", max_length=1000)
     path: str = Field(default="", max_length=4000)
     size: int | None = Field(default=None, ge=8, le=128, description="pixels a side")
     mirror: bool = Field(default=False, description="flip half of the images left to right")
+    labels: Literal["needed", "if_there"] = "needed"
 
 
 class Train(Settings):
@@ -229,6 +231,15 @@ class Recipe(Settings):
     def patched(self, patch: Mapping[str, Any] | Sequence[str]) -> Recipe:
         """Give this recipe with the edits of a patch made; RecipeError, one line a problem."""
         return build_recipe(edit(self.as_tree(), as_patch(patch)))
+
+    def without_labels(self) -> Recipe:
+        """Give this recipe for data without labels: what needs them goes, features learn rotations."""
+        named = ("auxiliary_classifier", "classifier_guidance")
+        patch: dict[str, Any] = {"generator.labels": "ignored", "discriminator.labels": "ignored"}
+        patch["penalties"] = [each for each in self.as_tree()["penalties"] if each["kind"] not in named]
+        if self.features is not None and self.features.task == "classes":
+            patch["features.kind"] = "rotations"
+        return self.patched(patch)
 
     def diff(self, other: Recipe) -> Patch:
         """Give the edits that make the other recipe of this one."""

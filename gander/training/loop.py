@@ -147,6 +147,8 @@ def _new_session(
 ) -> tuple[Session, dict[str, Any], list[str]]:
     """Build all that a run needs before anything is written: the nets must fit the data."""
     images = _open(recipe)
+    if images.labels is None and recipe.data.labels == "if_there":
+        recipe = recipe.without_labels()
     where = {"source": images.name, "path": images.path}  # so that it is found from any folder
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update=where)})
     session = Session(recipe, images, machine, inherited)
@@ -264,6 +266,8 @@ def _signals() -> Iterator[list[int]]:
 def _open(recipe: Recipe) -> Images:
     data = recipe.data
     images: Images = first_then_others(lambda: open_images(data.source, data.path, data.size))
+    if images.labels is None and data.labels == "if_there":
+        recipe = recipe.without_labels()
     if images.labels is None and recipe.features is not None and recipe.features.task == "classes":
         raise RecipeError(
             f"{images.source}: has no labels, and this recipe's features are a classifier's",

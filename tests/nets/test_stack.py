@@ -196,3 +196,34 @@ def test_layers_that_do_not_fit_are_refused_with_what_to_change(build, says):
         build()
     assert says in str(caught.value)
     assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize("size", [16, 32, 48, 64])
+def test_a_size_that_is_left_open_follows_from_the_images(size):
+    net = StackGenerator(
+        layers=[
+            layer(kind="dense", width=3, size="auto"),
+            layer(kind="upsample"),
+            layer(kind="transposed", width=2),
+        ],
+        output={"kind": "pixel_shuffle", "stride": 2},
+    )
+    assert net.build(ImageShape(1, size), 4)(torch.ones(2, 4)).shape == (2, 1, size, size)
+    with pytest.raises(RecipeError, match=r"enlarge 8 times.*set data.size=24"):
+        net.build(ImageShape(1, 28), 4)
+    with pytest.raises(RecipeError, match="in a generator only"):
+        StackDiscriminator(layers=net.layers).build(ImageShape(1, 32))
+
+
+def test_labels_and_latents_may_be_everywhere():
+    net = StackGenerator(
+        labels="everywhere",
+        latents="everywhere",
+        batch_norm=True,
+        layers=[layer(kind="dense", width=3, size=8)],
+    ).build(ImageShape(1, 8, 2), 4)
+    assert net.layers[0].in_features == 4 + 32
+    (norm,) = (part for part in net.layers if isinstance(part, ClassBatchNorm))
+    assert norm.gain.in_features == 4 + 32
+    of_two = net.eval()(torch.ones(2, 4), torch.tensor([0, 1]))
+    assert not of_two[0].equal(of_two[1])

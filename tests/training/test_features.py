@@ -10,7 +10,7 @@ from gander.data.images import open_images
 from gander.engine.machine import Machine
 from gander.errors import RecipeError
 from gander.nets.features import ClassFeatures, RandomFeatures, RotationFeatures
-from gander.recipe.read import build_recipe
+from gander.recipe.read import build_recipe, read_recipe
 from gander.training.features import learn_features
 from gander.training.loop import train
 from gander.training.trainer import Trainer
@@ -59,3 +59,12 @@ def test_a_recipe_says_what_its_features_lack(tmp_path):
     with pytest.raises(RecipeError, match="no labels, and this recipe's features are a classifier's"):
         train(tiny(tmp_path, patch={"features": "classes"}), tmp_path / "run")
     assert build_recipe(tiny(tmp_path, patch={"features": "rotations"}).as_tree()).features.weight == 0.3
+
+
+def test_labels_that_a_recipe_uses_if_they_are_there_are_left_away_where_they_are_not(tmp_path):
+    np.savez(tmp_path / "data.npz", images=np.random.default_rng(0).integers(0, 256, (64, 8, 8, 3), np.uint8))
+    run = train(tiny(tmp_path, "features", {"data.labels": "if_there"}), tmp_path / "run")
+    became = read_recipe(run)
+    assert not became.uses_labels
+    assert became.features.kind == "rotations"
+    assert [penalty.kind for penalty in became.penalties] == ["energy_distance"]
