@@ -47,16 +47,13 @@ def evaluate(
         inception: weights of Inception, or "download", in place of the data's judge.
         device: auto, cpu, cuda or mps.
         report: hears a line now and then where it takes minutes.
-        fresh: with `use`, of a run: the classifier learns from new images in each epoch.
-        mix: with `use`: measure what adding the images to 100, 1,000 and 10,000 real ones is worth, too.
+        fresh, mix: with `use`: new images of a run in each epoch; what they add to few real ones, too.
 
     Raises: UsageError where that cannot be done, DataError where data cannot be read, are too few or have no
         judge, CheckpointError where the run has no generator.
     """
     began = time.monotonic()
     run = find_subject(images) if not isinstance(images, Images) else None
-    if fresh and run is None:
-        raise UsageError(f"--fresh: {images} is a data set, which holds the same images in each epoch")
     if run is None and against is None:
         raise UsageError(
             f"{images}: is no run, and images are scored against data that must be named",
@@ -65,16 +62,16 @@ def evaluate(
     reals = _opened(against) if against is not None else real_images(run)  # type: ignore[arg-type]
     machine = choose_machine(engine_on(device, "float32"))
     where = str(machine.device)
-    source, ancestry = _with_ancestry(images if run is None else run, reals, where)
+    source, ancestry = _source(run, images, reals, where)
     count = n or min(_USUAL, source.most, max(len(reals) // 2, LEAST))
-    _check(source, reals, count, bool(use))
+    _check(source, reals, count, bool(use), fresh)
     judge, note = (None, "") if inception else find_independent_judge(reals, ancestry or (), where)
     extractor = judge or load_inception(Path(inception or ""), where)
     reference = Reference(reals, extractor, count, seed, whole=inception is None)
     evaluation = score_samples(source.samples(count, seed), reference)
     if use:
-        usefulness = measure_use(source.labelled, reals, machine, use == "quick", seed, report, fresh, mix)
-        evaluation = replace(evaluation, use=usefulness)
+        worth = measure_use(source.labelled, reals, machine, use == "quick", seed, report, fresh, mix)
+        evaluation = replace(evaluation, use=worth)
     recorded = {ancestor["kind"] != "unknown" for ancestor in ancestry or ()}
     return replace(
         evaluation,
@@ -83,18 +80,6 @@ def evaluate(
         seconds=round(time.monotonic() - began, 1),
         machine=device_name(machine.device),
     )
-
-
-def _with_ancestry(
-    images: str | Path | Run | Images, reals: Images, device: str
-) -> tuple[RunSource | DataSource, Ancestry | None]:
-    """Open what is scored, and say which nets and data it descends from; None where nothing is known."""
-    if not isinstance(images, Run):
-        made = _opened(images)
-        return DataSource(made, reals), of_card(made)
-    data = images.env()["data"]
-    shape = data["channels"], data["size"], data["size"]
-    return RunSource(images.name, load(images, device), shape, reals), images.ancestry()
 
 
 def find_subject(images: str | Path | Run) -> Run | None:
@@ -106,13 +91,26 @@ def find_subject(images: str | Path | Run) -> Run | None:
     return find_run(str(images)) if is_run or not is_data(str(images)) else None
 
 
+def _source(
+    run: Run | None, images: str | Path | Run | Images, reals: Images, where: str
+) -> tuple[RunSource | DataSource, Ancestry | None]:
+    if run is None:
+        made = _opened(images)  # type: ignore[arg-type]
+        return DataSource(made, reals), of_card(made)
+    data = run.env()["data"]
+    shape = data["channels"], data["size"], data["size"]
+    return RunSource(run.name, load(run, where), shape, reals), run.ancestry()
+
+
 def _opened(images: str | Path | Images) -> Images:
     return images if isinstance(images, Images) else open_images(str(images))
 
 
-def _check(source: RunSource | DataSource, reals: Images, n: int, use: bool) -> None:
+def _check(source: RunSource | DataSource, reals: Images, n: int, use: bool, fresh: bool) -> None:
     if n > source.most:
         raise UsageError(f"-n {n}: {source.name} has {source.most:,} images", hint=f"-n {source.most}")
+    if fresh and isinstance(source, DataSource):
+        raise UsageError(f"--fresh: {source.name} is a data set, which holds the same images in each epoch")
     if use and not source.has_labels:
         raise UsageError(
             f"--use: {source.name} comes without labels of the classes of {reals.source}, "
