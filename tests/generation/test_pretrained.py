@@ -80,7 +80,7 @@ def test_a_name_stands_for_a_run_wherever_one_is_read(place, packed):
     assert find_run(f"runs/{NAME}") == run  # as it is printed
     assert [one.name for one in kept_generators(run)] == [NAME]  # that --for use chooses from
     made = gander.generate(NAME, 20, "made", device="cpu")
-    assert made.facts["generator"] == file_digest(place / f"{NAME}.safetensors")
+    assert made.facts["runs"][0]["generator"] == file_digest(place / f"{NAME}.safetensors")
     assert made.facts["ancestry"][0]["source"] == NAME
     gander.export(NAME, "g.safetensors")
     kept = {weight.dtype for weight in safetensors.torch.load_file("g.safetensors").values()}
