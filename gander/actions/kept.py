@@ -32,7 +32,7 @@ def meant_generator(run: Run) -> Kept:
 
 def kept_generators(run: Run) -> list[Kept]:
     """Load all that differ and can be read, the one that is meant first; of one net a class, only files."""
-    files = [run.best_file, run.generator_file, *sorted(run.path.glob("average-?.safetensors"))]
+    files = [run.best_file, run.path / Run.weights, *sorted(run.path.glob("average-?.safetensors"))]
     kept = [meant_generator(run)]
     kept += [meant_generator(replace(run, weights=file.name)) for file in files if file.is_file()]
     like, saved = kept[0].sampler, [] if read_recipe(run).train.per_class else run.saved()

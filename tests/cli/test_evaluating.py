@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 
 import numpy as np
@@ -69,6 +70,16 @@ def test_a_folder_holds_numbers_pictures_and_a_page_that_needs_nothing_else(gand
     assert not re.findall(r"(?:src|href)=\"(?!data:)", page)
     for score in told["scores"]:
         assert f"<td>{score['name']}</td>" in page
+
+
+def test_an_ancestry_that_nobody_recorded_is_said_in_the_line_of_the_protocol(gander, folder, tmp_path):
+    old = tmp_path / "old"
+    shutil.copytree(folder / "run", old)
+    env = json.loads((old / "env.json").read_text())
+    (old / "env.json").write_text(json.dumps({name: env[name] for name in env if name != "ancestry"}))
+    for run, unknown in ((folder / "run", False), (old, True)):
+        said = gander("evaluate", run, "-n", 100).out
+        assert ("of held-out images; ancestry unknown; train; the floor" in said) is unknown
 
 
 def test_evaluations_of_a_run_stand_beside_each_other(gander, folder):

@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 
 import gander
+from gander.actions.kept import kept_generators
 from gander.errors import CheckpointError, UsageError, exit_code
 from gander.files import file_digest
 from gander.run import Pretrained, Run, find_run, list_pretrained, runs_root
@@ -77,8 +78,9 @@ def test_a_name_stands_for_a_run_wherever_one_is_read(place, packed):
     assert (run.name, run.trained_images()) == (NAME, 96)
     assert run.ancestry() == packed[0].ancestry()
     assert find_run(f"runs/{NAME}") == run  # as it is printed
+    assert [one.name for one in kept_generators(run)] == [NAME]  # that --for use chooses from
     made = gander.generate(NAME, 20, "made", device="cpu")
-    assert made.facts["generator"] == file_digest(place / f"{NAME}.safetensors")
+    assert made.facts["runs"][0]["generator"] == file_digest(place / f"{NAME}.safetensors")
     assert made.facts["ancestry"][0]["source"] == NAME
     gander.export(NAME, "g.safetensors")
     kept = {weight.dtype for weight in safetensors.torch.load_file("g.safetensors").values()}
@@ -138,26 +140,26 @@ def test_a_newer_format_is_told_before_its_file_is_read(place):
 
 
 def test_names_are_listed_with_size_and_scores(place, monkeypatch, capsys):
-    from gander.cli.looking import runs_verb
+    from gander.cli.showing import runs
 
     card = json.loads((place / f"{NAME}.json").read_text())
     card["pretrained"]["scores"] = {
         name: {"value": value} for name, value in (("fd-judge", 3.14), ("recall", 0.5), ("coverage", 0.25))
     }
     (place / f"{NAME}.json").write_text(json.dumps(card))
-    runs_verb(as_json=True)
+    runs(as_json=True)
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["run"], row["state"], row["images"], row["data"]) == (NAME, "pretrained", 96, "shapes")
     assert row["bytes"] == card["pretrained"]["bytes"]
-    runs_verb(as_json=False)
+    runs(as_json=False)
     said = capsys.readouterr().out
     assert NAME in said
     assert "fd-judge 3.14, recall 0.5, coverage 0.25" in " ".join(said.split())
 
 
 def test_a_picture_goes_to_a_folder_of_its_name(place, capsys):
-    from gander.cli.looking import sample_verb
+    from gander.cli.showing import sample
 
-    sample_verb(NAME, 4, (), False, 0, None, False)
+    sample(NAME, 4)
     assert os.path.exists(f"runs/{NAME}/samples/sample-seed0.png")
     assert capsys.readouterr().out.endswith(f"gander sample runs/{NAME} --seed 1\n")
