@@ -62,18 +62,16 @@ def evaluate(
     from gander.actions.evaluate import find_subject
     from gander.report.evaluation import write_evaluation
 
-    for name, given, what in (
-        ("quick", quick, "shortens"),
-        ("fresh", fresh, "changes"),
-        ("mix", mix, "adds to"),
-    ):
+    changes = ("quick", quick, "shortens"), ("fresh", fresh, "changes"), ("mix", mix, "adds to")
+    for name, given, what in changes:
         if given and not use:
             raise UsageError(f"--{name}: {what} --use, which is not asked for", hint=f"--use --{name}")
     run = find_subject(subject)
     folder = _folder(run, subject, to)
     device, report = os.environ.get("GANDER_DEVICE", "auto"), (lambda line: None) if as_json else say
-    wanted = against, n, seed, "quick" if quick else use, inception, device, report, fresh, mix
-    evaluation = score(run or subject, *wanted)
+    evaluation = score(
+        run or subject, against, n, seed, "quick" if quick else use, inception, device, report, fresh, mix
+    )
     facts = evaluation.facts(command=shlex.join(["gander", *sys.argv[1:]]))
     try:
         write_evaluation(folder, evaluation, facts)

@@ -16,7 +16,6 @@ from typer.core import TyperCommand
 
 from gander.cli.options import Classes, GeneratorNames, Json
 from gander.cli.progress import duration, say
-from gander.data.progress import progress
 from gander.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -75,6 +74,7 @@ def generate(
 ) -> None:
     """Write a labelled data set of fresh images, with a card. Interrupted, the same command goes on."""
     from gander.actions.generate import generate as write
+    from gander.data.progress import progress
 
     began, speaks = time.monotonic(), os.environ.get("RANK", "0") == "0"
     device = os.environ.get("GANDER_DEVICE", "auto")

@@ -1,6 +1,6 @@
 """The command line: its verbs, and how each of them ends.
 
-Modules of verbs import within a function what loads torch, so that `--help` is quick.
+Modules of verbs import within a function what loads torch or numpy, so that `--help` is quick.
 """
 
 from __future__ import annotations
@@ -36,8 +36,6 @@ app = typer.Typer(
 
 for _verb in (train, resume, sample, runs, recipes, data, explain, judge, evaluate):
     app.command()(_verb)
-
-
 app.command(cls=GenerateCommand)(generate)
 app.command()(export)
 app.command()(bench)
