@@ -9,7 +9,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
-from unittest.mock import patch
 
 import typer
 
@@ -85,6 +84,8 @@ def _speed(recipes: Sequence[str], rounds: int, seconds: float, as_json: bool) -
 
 def _data(source: str, as_json: bool) -> dict[str, Any]:
     """Decode a data set into an empty store, and open it again."""
+    from unittest.mock import patch  # which loads asyncio
+
     from gander.data.images import open_images
 
     named = ("", source) if Path(source).exists() else (source, "")

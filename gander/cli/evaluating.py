@@ -7,10 +7,12 @@ import json
 import os
 import shlex
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
+from gander.cli.options import Json
 from gander.cli.progress import duration, say
 from gander.cli.tables import make_table, print_table
 from gander.errors import UsageError
@@ -21,42 +23,54 @@ if TYPE_CHECKING:
     from gander.scores.evaluation import Evaluation
 
 
-@dataclass(frozen=True)
-class Options:
-    """What was asked of `gander evaluate` beside its subject."""
-
-    against: str | None
-    n: int | None
-    seed: int
-    use: bool
-    quick: bool
-    fresh: bool
-    mix: bool
-    inception: Path | None
-    to: Path | None
-
-
-def evaluate_verb(subject: str, options: Options, as_json: bool) -> None:
-    """Score what a run makes, or a data set, against real images; write numbers, pictures and a page."""
-    from gander.actions.evaluate import evaluate, find_subject
+def evaluate(
+    subject: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|IMAGES",
+            help="A run (RUN/best.safetensors: its best generator), or a data set by name or path.",
+            show_default=False,
+        ),
+    ],
+    against: Annotated[
+        str | None,
+        typer.Option("--against", metavar="DATA", help="Real images.", show_default="the run's own"),
+    ] = None,
+    n: Annotated[
+        int | None, typer.Option("-n", min=1, help="How many images.", show_default="10000, if there are")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of latents and samples.")] = 0,
+    use: Annotated[
+        bool, typer.Option("--use", help="Train a classifier on these images, test it on real ones.")
+    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="With --use: a fifth of the training.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="With --use: new images in each epoch.")] = False,
+    mix: Annotated[bool, typer.Option("--mix", help="With --use: what they add to real images.")] = False,
+    inception: Annotated[
+        Path | None,
+        typer.Option(
+            "--inception", metavar="FILE", help="FID, KID: Inception's weights; 'download' fetches them."
+        ),
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="The new folder.", show_default="RUN/evaluation-N")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Score images beside real ones: a table, and numbers, pictures and a page in a new folder."""
+    from gander.actions.evaluate import evaluate as score
+    from gander.actions.evaluate import find_subject
     from gander.report.evaluation import write_evaluation
 
-    for name, what in (("quick", "shortens"), ("fresh", "changes"), ("mix", "adds to")):
-        if getattr(options, name) and not options.use:
+    changes = ("quick", quick, "shortens"), ("fresh", fresh, "changes"), ("mix", mix, "adds to")
+    for name, given, what in changes:
+        if given and not use:
             raise UsageError(f"--{name}: {what} --use, which is not asked for", hint=f"--use --{name}")
     run = find_subject(subject)
-    folder = _folder(run, subject, options.to)
-    evaluation = evaluate(
-        run or subject,
-        options.against,
-        options.n,
-        options.seed,
-        "quick" if options.quick else options.use,
-        options.inception,
-        os.environ.get("GANDER_DEVICE", "auto"),
-        (lambda line: None) if as_json else say,
-        options.fresh,
-        options.mix,
+    folder = _folder(run, subject, to)
+    device, report = os.environ.get("GANDER_DEVICE", "auto"), (lambda line: None) if as_json else say
+    evaluation = score(
+        run or subject, against, n, seed, "quick" if quick else use, inception, device, report, fresh, mix
     )
     facts = evaluation.facts(command=shlex.join(["gander", *sys.argv[1:]]))
     try:

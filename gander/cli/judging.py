@@ -13,7 +13,6 @@ import typer
 
 from gander.cli.options import Json
 from gander.cli.progress import duration, say
-from gander.data.progress import progress
 
 if TYPE_CHECKING:
     from gander.actions.judge import Epoch
@@ -41,6 +40,7 @@ def judge(
     Interrupted, the same command goes on.
     """
     from gander.actions.judge import judge as train
+    from gander.data.progress import progress
 
     device, command = os.environ.get("GANDER_DEVICE", "auto"), shlex.join(["gander", *sys.argv[1:]])
     report = (lambda epoch: None) if as_json else _say_epoch

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import sys
 import time
-from typing import Any
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from typing import TYPE_CHECKING, Any
 
 from gander.run import Run
 from gander.scores.table import METRICS
 from gander.training.watcher import Watcher
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 _EVERY_SECONDS = 5.0  # at the most, between plain lines
 
@@ -48,6 +48,9 @@ class TrainingProgress(Watcher):
             say(note)
         say(f"run {run.path}: {total:,} images" + (f", going on after {images:,}" if images else ""))
         if sys.stdout.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn
+
             # The numbers come first: on a narrow terminal it is the bar that gives way.
             columns = (TextColumn("{task.percentage:3.0f}% {task.description}"), BarColumn(None))
             self._live = Progress(*columns, console=Console(highlight=False), expand=True)
