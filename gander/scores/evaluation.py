@@ -87,19 +87,19 @@ class Reference:
             raise DataError(f"n = {n}: scores need at least {LEAST} images", hint="-n 2000")
         self.images, self.extractor, self.n, self.seed, self.whole = images, extractor, n, seed, whole
         training, aside = training_and_held_out(images)
-        compared, against = split_reals(training, aside, n, seed)
+        compared, against = map(np.sort, split_reals(training, aside, n, seed))
         chosen = np.arange(len(images)) if whole else np.concatenate([compared, against])
         seen = real_outputs(images, extractor, chosen)
         place = np.empty(len(images), np.int64)
         place[chosen] = np.arange(len(chosen))
-        self.features, self.compared = seen.features[place[compared]], np.sort(compared)
+        self.features, self.compared = seen.features[place[compared]], compared
         self.diversity = _diversity(self.features, _labels(images, compared))
         self.moments = Moments.of(self.features)
         self.floor: Comparison | None = None
         if len(against):
             outputs = Outputs(*(values[place[against]] for values in seen))
             labels = _labels(images, against)
-            self.floor = Comparison(self, outputs, labels, lambda: images.pixels[np.sort(against)])
+            self.floor = Comparison(self, outputs, labels, lambda: images.pixels[against])
         self.memory = None
         if whole and len(aside):
             self.memory = Memory(training, seen.features[training], seen.features[aside])

@@ -151,9 +151,9 @@ class Kernel(_Distance):
 
 
 class Precision(_Share):
-    """Share of generated images within the fifth-neighbour balls of real ones."""
+    """Share of generated images within the fifth-neighbour balls of real ones, of which none is very wide."""
 
-    name, elsewhere, source = "precision", "precision-{}", "Kynkäänniemi et al. 2019"
+    name, elsewhere, source = "precision", "precision-{}", "after Kynkäänniemi et al. 2019"
     words = "{:.0%} of the images are among real ones"
     in_progress = in_chart = True
 
@@ -164,7 +164,7 @@ class Precision(_Share):
 class Recall(_Share):
     """Share of real images within the fifth-neighbour balls of generated ones."""
 
-    name, elsewhere, source = "recall", "recall-{}", "Kynkäänniemi et al. 2019"
+    name, elsewhere, source = "recall", "recall-{}", "after Kynkäänniemi et al. 2019"
     words = "{:.0%} of real images are among these"
     of_real = in_progress = in_chart = True
 
@@ -175,7 +175,7 @@ class Recall(_Share):
 class Density(Metric):
     """In how many balls of real images a generated one lies, over five: harder to fool than precision."""
 
-    name, elsewhere, source = "density", "density-{}", "Naeem et al. 2020"
+    name, elsewhere, source = "density", "density-{}", "after Naeem et al. 2020"
     words = "{:.0%} of the real neighbours that an image should have"
 
     def estimate(self, compared: Comparison) -> Estimate:
@@ -185,7 +185,7 @@ class Density(Metric):
 class Coverage(_Share):
     """Share of real images with a generated one in their ball: harder to fool than recall."""
 
-    name, elsewhere, source = "coverage", "coverage-{}", "Naeem et al. 2020"
+    name, elsewhere, source = "coverage", "coverage-{}", "after Naeem et al. 2020"
     words = "{:.0%} of real images have one of these near them"
     of_real = True
 

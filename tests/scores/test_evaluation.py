@@ -231,7 +231,7 @@ def test_a_class_that_collapsed_is_named(real, judge):
 
 def test_the_diversity_of_a_class_is_1_for_the_real_images_themselves_and_0_for_one_image(real, judge):
     reals = Reference(real, judge, N)
-    same = reals.images.pixels[reals.compared]
+    same = real.pixels[reals.compared]
     labels = torch.from_numpy(real.labels[reals.compared])
     score = score_samples(Samples("made", same, labels, "-"), reals)["class-diversity"]
     assert score.value == pytest.approx(1, abs=1e-5)
