@@ -192,8 +192,8 @@ def ladder_tables(ladders: dict[str, list[tuple[float, Scores]]]) -> list[str]:
         "",
         "![two images at every strength, and ten of each kind of junk](judges/corruptions.png)",
         "",
-        "From clean real images to the worst. `yes`: no step is better than the one before; by shares of images,",
-        f"not by more than {CHANCE}.",
+        "From clean real images to the worst. `yes`: no step is better than the one before, or by no more",
+        f"than {CHANCE} where it is a share of images.",
         "",
         "| corruption | strengths | fd-judge | rises | a score that should see it | | sees it |",
         "|---|---|---|---|---|---|---|",
@@ -228,8 +228,8 @@ def generator_table(made: list[tuple[str, Scores, Scores]]) -> list[str]:
         "",
         "![ten images of each generator](judges/generators.png)",
         "",
-        "| run, images | fd-judge | second's | precision | second's | recall | second's | coverage | second's "
-        "| checkerboard | class-diversity |",
+        "| run, images | fd-judge | second's | precision | second's | recall | second's | coverage "
+        "| second's | checkerboard | class-diversity |",
         f"|{'---|' * 11}",
     ]
     for called, first, second in made:
