@@ -109,7 +109,8 @@ def _show(evaluation: Evaluation, facts: dict[str, Any]) -> None:
     judge = f", right on {facts['judge']['accuracy']:.1%} of held-out images" if facts["judge"] else ""
     seconds = duration(evaluation.seconds)
     ancestry = "; ancestry unknown" if evaluation.ancestry == "unknown" else ""
-    say(f"{protocol.features}{judge}{ancestry}; {protocol.split}; seed {protocol.seed}; {seconds}.")
+    made_by = f"{protocol.features}{judge}{ancestry}; scores of version {protocol.version}"
+    say(f"{made_by}; {protocol.split}; seed {protocol.seed}; {seconds}.")
     say("The floor is what real images get; the interval, 95 %, is for the mean over other draws of images.")
     for caveat in evaluation.caveats:
         say(f"note    {caveat}")

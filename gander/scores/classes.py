@@ -11,6 +11,7 @@ from torch import Tensor
 from gander.errors import DataError, UsageError
 from gander.scores.frechet import checked_features
 from gander.scores.neighbours import mean_pairwise_distance
+from gander.scores.score import Estimate
 
 
 class ClassifierScore(NamedTuple):
@@ -61,20 +62,17 @@ def confusion(labels: Tensor, predicted: Tensor, num_classes: int) -> Tensor:
     return cells.bincount(minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def within_class_diversity(features: Tensor, labels: Tensor) -> dict[int, float]:
+def within_class_diversity(features: Tensor, labels: Tensor) -> dict[int, Estimate]:
     """Give the mean distance between two images of a class, by class; near 0 where a class collapsed.
 
     Classes with fewer than two images are left out.
 
-    Raises: DataError where no class has two, or the counts differ.
+    Raises: DataError where the counts differ.
     """
     features = checked_features(features)
     _check_labels(labels, features)
-    counts = Counter(labels.tolist())
-    paired = sorted(label for label, count in counts.items() if count > 1)
-    if not paired:
-        raise DataError("diversity within a class needs at least 2 images of one class")
-    return {label: mean_pairwise_distance(features[labels == label]) for label in paired}
+    counts = sorted(Counter(labels.tolist()).items())
+    return {label: mean_pairwise_distance(features[labels == label]) for label, count in counts if count > 1}
 
 
 def _check_labels(labels: Tensor, others: Tensor) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -13,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from gander import __version__
@@ -32,12 +33,16 @@ from gander.scores.neighbours import (
     memorised_share,
     precision_recall_density_coverage,
 )
-from gander.scores.score import Estimate, Protocol, Score
+from gander.scores.score import VERSION, Estimate, Protocol, Score, ratio
+from gander.scores.spectrum import checkerboard_energy
 from gander.scores.table import METRICS, Frechet, Metric
 from gander.scores.use import Usefulness
 
 LEAST = 100
 """Images, below which scores say nothing."""
+
+_PRECISE, _NARROW = 0.75, 1 / 3
+"""Images that have such a share of the precision of real ones, and not this one of recall or coverage."""
 
 Indices = npt.NDArray[np.int64]
 Pixels = npt.NDArray[np.uint8]
@@ -82,22 +87,30 @@ class Reference:
             raise DataError(f"n = {n}: scores need at least {LEAST} images", hint="-n 2000")
         self.images, self.extractor, self.n, self.seed, self.whole = images, extractor, n, seed, whole
         training, aside = training_and_held_out(images)
-        compared, against = split_reals(training, aside, n, seed)
+        compared, against = map(np.sort, split_reals(training, aside, n, seed))
         chosen = np.arange(len(images)) if whole else np.concatenate([compared, against])
-        features = real_features(images, extractor, chosen)
+        seen = real_outputs(images, extractor, chosen)
         place = np.empty(len(images), np.int64)
         place[chosen] = np.arange(len(chosen))
-        self.features = features[place[compared]]
+        self.features, self.compared = seen.features[place[compared]], compared
+        self.diversity = _diversity(self.features, _labels(images, compared))
         self.moments = Moments.of(self.features)
         self.floor: Comparison | None = None
         if len(against):
-            labels = None if images.labels is None else torch.from_numpy(images.labels[against])
-            outputs = extractor.classify(features[place[against]])
-            self.floor = Comparison(self, outputs, labels, lambda: images.pixels[np.sort(against)])
-        self.memory = Memory(training, features[training], features[aside]) if whole and len(aside) else None
+            outputs = Outputs(*(values[place[against]] for values in seen))
+            labels = _labels(images, against)
+            self.floor = Comparison(self, outputs, labels, lambda: images.pixels[against])
+        self.memory = None
+        if whole and len(aside):
+            self.memory = Memory(training, seen.features[training], seen.features[aside])
         in_floor = f"the floor has {np.isin(against, aside).sum():,} held-out images of {n:,}"
         self.split = f"train; {in_floor if len(against) else 'no floor: too few real images'}"
         self._floors: dict[str, Estimate | None] = {}
+
+    @cached_property
+    def checkerboard(self) -> Estimate:
+        """Energy at period 2, as a share of which that of others is given."""
+        return checkerboard_energy(self.images.pixels[self.compared])
 
     def floor_of(self, metric: Metric) -> Estimate | None:
         """Compute a score of real images that are not among these; once, for all that are compared."""
@@ -150,15 +163,15 @@ class Comparison:
     @cached_property
     def neighbourhood(self) -> Neighbourhood:
         """Precision, recall, density and coverage, by the fifth neighbour."""
-        return precision_recall_density_coverage(self.reference.features, self.features, k=5)
+        return precision_recall_density_coverage(self.reference.features, self.features, k=5, within=0.9)
 
     @cached_property
-    def diversity(self) -> dict[int, float]:
-        """Mean distance within each class that has two images."""
-        labels = self.labels
-        if labels is None or len({*labels.tolist()}) == len(labels):
-            return {}
-        return within_class_diversity(self.outputs.features, labels)
+    def diversity(self) -> dict[int, Estimate]:
+        """Mean distance of two images of a class, over that of real ones, of each class with two of both."""
+        real = self.reference.diversity
+        ours = _diversity(self.outputs.features, self.labels)
+        shares = {label: ratio(ours[label], real[label]) for label in ours if label in real}
+        return {label: share for label, share in shares.items() if share is not None}
 
     @cached_property
     def memorisation(self) -> Memorisation | None:
@@ -251,10 +264,18 @@ def score_samples(samples: Samples, reference: Reference) -> Evaluation:
     table = None
     if labels is not None and "judge" in compared.offers:
         table = confusion(labels, compared.outputs.probabilities.argmax(1), len(reference.images.classes))
-    caveats = _caveats(samples, reference)
+    caveats = (*_caveats(samples, reference), *_narrowness(compared))
     return Evaluation(
         samples, reference, tuple(scores), compared.outputs, table, compared.memorisation, caveats
     )
+
+
+def _labels(images: Images, places: Indices) -> Tensor | None:
+    return None if images.labels is None else torch.from_numpy(images.labels[places])
+
+
+def _diversity(features: Tensor, labels: Tensor | None) -> dict[int, Estimate]:
+    return {} if labels is None else within_class_diversity(features, labels)
 
 
 def _score(metric: Metric, compared: Comparison, protocol: Protocol) -> Score | None:
@@ -285,21 +306,33 @@ def split_reals(training: Indices, aside: Indices, n: int, seed: int) -> tuple[I
     return others[:n], np.concatenate([first, others[n : 2 * n - len(first)]])
 
 
-def real_features(images: Images, extractor: Extractor, places: Indices) -> Tensor:
-    """Give the features (n, D) of some real images; they are kept in the cache, where that can be written."""
+def real_outputs(images: Images, extractor: Extractor, places: Indices) -> Outputs:
+    """Give what a network makes of some real images; it is kept in the cache, where that can be written."""
     # Devices round differently, and a floor must be of the same arithmetic as what it is compared with.
-    network = f"{extractor.digest} {torch.device(extractor.device).type}"
+    network = f"{extractor.digest} {torch.device(extractor.device).type} {VERSION}"
     which = hashlib.sha256(f"{images.fingerprint} {network}".encode() + places.tobytes())
-    path = cache_folder() / "features" / f"{which.hexdigest()[:32]}.npy"
-    with suppress(OSError, ValueError, EOFError):  # not there, or half a file: it is written anew
-        return torch.from_numpy(np.load(path))
-    features = extractor.extract(images.pixels[places]).features
-    whole = io.BytesIO()
-    np.save(whole, features.numpy())
+    path = cache_folder() / "features" / f"{which.hexdigest()[:32]}.safetensors"
+    with suppress(OSError, SafetensorError):  # not there, or half a file: it is written anew
+        return Outputs(**safetensors.torch.load_file(path))
+    outputs = extractor.extract(images.pixels[places])
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, whole.getvalue())
-    return features
+        write_whole(path, safetensors.torch.save(outputs._asdict()))
+    return outputs
+
+
+def _narrowness(compared: Comparison) -> Iterator[str]:
+    """Say so where images are like real ones and vary far less: a distance may be small all the same."""
+    precision, recall, _, coverage, _ = compared.neighbourhood
+    floor = compared.reference.floor
+    real = Neighbourhood(1.0, 1.0, 1.0, 1.0, 0.0) if floor is None else floor.neighbourhood
+    if precision > _PRECISE * real.precision and (
+        recall < _NARROW * real.recall or coverage < _NARROW * real.coverage
+    ):
+        yield (
+            f"{precision:.0%} of the images are like real ones, but they vary too little "
+            f"(recall {recall:.2g}, coverage {coverage:.2g}): no distance alone says how good they are"
+        )
 
 
 def _caveats(samples: Samples, reference: Reference) -> tuple[str, ...]:

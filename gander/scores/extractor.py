@@ -18,14 +18,17 @@ from gander.engine.neighbours import heed
 class Outputs(NamedTuple):
     """What a network makes of images."""
 
-    features: Tensor  # (N, D) float32, what the last layer sees
+    features: Tensor  # (N, D) float32, what images are compared by
     probabilities: Tensor  # (N, K), of the classes that the network knows
 
 
 def extract_in_parts(
-    pixels: npt.NDArray[np.uint8], extract: Callable[[Tensor], Tensor], at_once: int, patience: int
-) -> Tensor:
-    """Give the features (N, D), on the CPU, of uint8 images (N, C, S, S), `at_once` at a time.
+    pixels: npt.NDArray[np.uint8],
+    extract: Callable[[Tensor], tuple[Tensor, Tensor]],
+    at_once: int,
+    patience: int,
+) -> Outputs:
+    """Give features and probabilities, on the CPU, of uint8 images (N, C, S, S), `at_once` at a time.
 
     More than `patience` images take long enough to show how far it is.
     """
@@ -35,9 +38,9 @@ def extract_in_parts(
         for start in range(0, len(pixels), at_once):
             heed()
             part = np.array(pixels[start : start + at_once])
-            parts.append(extract(torch.from_numpy(part)).float().cpu())
+            parts.append([values.float().cpu() for values in extract(torch.from_numpy(part))])
             advance(len(part))
-    return torch.cat(parts)
+    return Outputs(*map(torch.cat, zip(*parts, strict=True)))
 
 
 @contextmanager
@@ -74,6 +77,3 @@ class Extractor(Protocol):
 
     def extract(self, pixels: npt.NDArray[np.uint8]) -> Outputs:
         """Give features and probabilities of uint8 images (N, C, S, S)."""
-
-    def classify(self, features: Tensor) -> Outputs:
-        """Give what follows from features (N, D) that were kept."""

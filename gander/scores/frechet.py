@@ -97,7 +97,7 @@ class Moments:
         return self.scatter / (self.count - 1)
 
 
-def frechet_distance(a: Moments, b: Moments) -> float:
+def frechet_distances(a: Moments, others: Iterable[Moments]) -> list[float]:
     """Give the squared Fréchet distance |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), at least 0.
 
     Right for singular covariances too (fewer images than features). It grows as the images become fewer:
@@ -106,11 +106,6 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     Raises: DataError where a side has fewer than 2 rows, or the widths differ.
     Source: Dowson and Landau 1982; Heusel et al. 2017.
     """
-    return frechet_distances(a, [b])[0]
-
-
-def frechet_distances(a: Moments, others: Iterable[Moments]) -> list[float]:
-    """Give the squared Fréchet distance of one set to each of some others, as `frechet_distance` does."""
     root = _root(a)
     return [_distance(a, root, other) for other in others]
 

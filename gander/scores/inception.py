@@ -62,17 +62,13 @@ class Inception:
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1] not in (1, 3):
             raise DataError(f"images of {pixels.shape} {pixels.dtype}: (N, 1 or 3, S, S) uint8 wanted")
 
-        def extract(part: Tensor) -> Tensor:
-            return self._network(part.expand(-1, 3, -1, -1).to(self.device))
+        to_logits = self._to_logits.to(self.device).T
 
-        return self.classify(extract_in_parts(pixels, extract, _AT_ONCE, patience=_PATIENCE))
+        def extract(part: Tensor) -> tuple[Tensor, Tensor]:
+            features = self._network(part.expand(-1, 3, -1, -1).to(self.device)).float()
+            return features, (features @ to_logits).softmax(1)
 
-    @exact()
-    @torch.inference_mode()
-    def classify(self, features: Tensor) -> Outputs:
-        """Give the probabilities of features (N, D) that were kept."""
-        logits = features.to(self.device) @ self._to_logits.to(self.device).T
-        return Outputs(features, logits.softmax(1).cpu())
+        return extract_in_parts(pixels, extract, _AT_ONCE, patience=_PATIENCE)
 
 
 def load_inception(weights: Path, device: str = "cpu") -> Inception:

@@ -74,13 +74,25 @@ class JudgeNet(nn.Module):
         )
         self.classes = nn.Linear(4 * width, classes)
 
-    def features(self, images: Tensor) -> Tensor:
-        """Give what the last layer sees, (N, 4 width)."""
-        scaled = images.float().div_(127.5).sub_(1)
-        return self.layers(scaled.contiguous(memory_format=torch.channels_last))
-
     def forward(self, images: Tensor) -> Tensor:
-        return self.classes(self.features(images))
+        return self.classes(self.layers(_scaled(images)))
+
+    def compare_by(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Give features (N, 6 width) and class probabilities (N, K).
+
+        The features are the largest and the mean values of the first maps, which see noise, stripes and
+        flatness that no class differs by, and the means of the last, which see what is shown. Logarithms
+        keep the few that are large from deciding alone.
+        """
+        first = next(place for place, layer in enumerate(self.layers, 1) if isinstance(layer, nn.ReLU))
+        early = self.layers[:first](_scaled(images))
+        late = self.layers[first:](early)
+        features = torch.cat([early.amax((2, 3)), early.mean((2, 3)), late], 1).log1p()
+        return features, self.classes(late).softmax(1)
+
+
+def _scaled(images: Tensor) -> Tensor:
+    return images.float().div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
 
 
 class _Added(nn.Sequential):
@@ -137,16 +149,9 @@ class Judge:
                 f"images of {tuple(pixels.shape[1:])} {pixels.dtype}: "
                 f"the judge of {self.record.source} looks at {wanted} uint8"
             )
-        features = extract_in_parts(
-            pixels, lambda part: self._net.features(part.to(self.device)), _AT_ONCE, _PATIENCE
+        return extract_in_parts(
+            pixels, lambda part: self._net.compare_by(part.to(self.device)), _AT_ONCE, _PATIENCE
         )
-        return self.classify(features)
-
-    @exact()
-    @torch.inference_mode()
-    def classify(self, features: Tensor) -> Outputs:
-        """Give the probabilities of features (N, D) that were kept."""
-        return Outputs(features, self._net.classes(features.to(self.device)).softmax(1).cpu())
 
 
 def _fused(layers: nn.Sequential) -> nn.Sequential:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gander.errors import UsageError
 from gander.scores.frechet import check_widths, checked_features
+from gander.scores.score import Estimate
 
 _ROUNDING = 16 * torch.finfo(torch.float32).eps
 """Rounding of a squared distance that is computed from an inner product, as a share of the squared norms."""
@@ -66,22 +67,29 @@ def nearest(queries: Tensor, references: Tensor, rows: int = 1024) -> tuple[Tens
 
 
 def precision_recall_density_coverage(
-    real: Tensor, fake: Tensor, k: int = 5, rows: int = 1024
+    real: Tensor, fake: Tensor, k: int = 5, rows: int = 1024, within: float = 1.0
 ) -> Neighbourhood:
     """Compare the balls that reach from each image to its k-th nearest of its own kind.
 
     Precision: share of fakes in the ball of a real. Recall: share of reals in the ball of a fake. Density:
     how many balls of reals a fake lies in, over k. Coverage: share of reals with a fake in their ball.
-    Expected for fakes that are as good as real: density 1 and, for equal counts, coverage 1 - 2^-k.
+    Expected for fakes that are as good as real: density 1 and, for equal counts, coverage 1 - 2^-k; a little
+    less where `within` is below 1.
 
+    Args:
+        within: no ball is wider than that of this share of the reals, for a few strange ones lie so far from
+            all others that their balls hold whatever shows nothing.
     Raises: DataError for k rows or fewer a side, or different widths.
-    Source: Kynkäänniemi et al. 2019, section 2; Naeem et al. 2020, sections 2 and 3.
+    Source: Kynkäänniemi et al. 2019, section 2; Naeem et al. 2020, sections 2 and 3 (outliers, too).
     """
     real, fake = checked_features(real, "reals", least=k + 1), checked_features(fake, "fakes", least=k + 1)
     check_widths(real, fake)
     real_radii, fake_radii = kth_distances(real, k, rows), kth_distances(fake, k, rows)
+    widest = float(real_radii.quantile(within)) if within < 1 else math.inf
     fakes, reals, scale = _centred(fake, real)
-    real_reach, fake_reach = ((radii / scale).float().square() for radii in (real_radii, fake_radii))
+    real_reach, fake_reach = (
+        (radii.clamp(max=widest) / scale).float().square() for radii in (real_radii, fake_radii)
+    )
     precise, counts = 0, []
     recalled, covered = reals.new_zeros(2, len(reals), dtype=torch.bool)
     # A distance that equals a radius but for rounding lies inside: else copies of reals would be lost.
@@ -101,15 +109,19 @@ def precision_recall_density_coverage(
     )
 
 
-def mean_pairwise_distance(features: Tensor, rows: int = 1024) -> float:
-    """Give the mean distance between two different rows; DataError for fewer than 2."""
+def mean_pairwise_distance(features: Tensor, rows: int = 1024) -> Estimate:
+    """Give the mean distance between two different rows; DataError for fewer than 2.
+
+    Source: Hoeffding 1948, section 5 (the standard error: that of the rows' own means, twice).
+    """
     features = checked_features(features, least=2)
     centred, _, scale = _centred(features, features)
-    total = 0.0
+    means = []
     for start, squared in _squared_distances(centred, centred, rows):
         squared[:, start:].fill_diagonal_(0)  # a row is not at rounding's distance from itself
-        total += float(squared.sqrt_().sum(dtype=torch.float64))
-    return total * scale / (len(features) * (len(features) - 1))
+        means.append(squared.sqrt_().sum(1, dtype=torch.float64) * (scale / (len(features) - 1)))
+    by_row = torch.cat(means)
+    return Estimate(float(by_row.mean()), 2 * float(by_row.std()) / math.sqrt(len(features)))
 
 
 def memorised_share(fake: Tensor, train: Tensor, held_out: Tensor, tail: float = 0.01) -> Memorisation:

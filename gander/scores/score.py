@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 NORMAL = 1.96
 """Standard errors to either end of a 95 % interval, where many numbers tell how large they are."""
 
+VERSION = 2
+"""Of all scores together; it rises when equal images would get another number."""
+
 
 class Estimate(NamedTuple):
     """A value with its standard error; nan where the error is not a normal one."""
@@ -17,11 +20,19 @@ class Estimate(NamedTuple):
     standard_error: float = math.nan
 
 
+def ratio(ours: Estimate, real: Estimate) -> Estimate | None:
+    """Give one value over another that was estimated from other images; None over 0."""
+    if not real.value:
+        return None
+    of_ours, of_real = ours.standard_error, real.standard_error * ours.value / real.value
+    return Estimate(ours.value / real.value, math.hypot(of_ours, of_real) / abs(real.value))
+
+
 @dataclass(frozen=True)
 class Protocol:
     """How a number came to be; only numbers of equal protocols can be compared.
 
-    Rows that were written before there was `device` lack it: they equal none that have it.
+    Rows that were written before there was `device` or `version` lack them: they equal none that have them.
     """
 
     features: str  # the network that they come from
@@ -33,6 +44,7 @@ class Protocol:
     weights: str  # averaged (EMA) or latest weights; images from elsewhere are as they are
     seed: int
     device: str  # cpu, cuda or mps; computed in float32 on each
+    version: int = VERSION  # of the scores
 
 
 @dataclass(frozen=True)

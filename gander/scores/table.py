@@ -10,7 +10,7 @@ import inspect
 import math
 from typing import TYPE_CHECKING, ClassVar
 
-from gander.scores.score import NORMAL, Estimate, around, around_share
+from gander.scores.score import NORMAL, Estimate, around, around_share, ratio
 
 if TYPE_CHECKING:
     from gander.scores.evaluation import Comparison
@@ -151,9 +151,9 @@ class Kernel(_Distance):
 
 
 class Precision(_Share):
-    """Share of generated images within the fifth-neighbour balls of real ones."""
+    """Share of generated images within the fifth-neighbour balls of real ones, of which none is very wide."""
 
-    name, elsewhere, source = "precision", "precision-{}", "Kynkäänniemi et al. 2019"
+    name, elsewhere, source = "precision", "precision-{}", "after Kynkäänniemi et al. 2019"
     words = "{:.0%} of the images are among real ones"
     in_progress = in_chart = True
 
@@ -164,7 +164,7 @@ class Precision(_Share):
 class Recall(_Share):
     """Share of real images within the fifth-neighbour balls of generated ones."""
 
-    name, elsewhere, source = "recall", "recall-{}", "Kynkäänniemi et al. 2019"
+    name, elsewhere, source = "recall", "recall-{}", "after Kynkäänniemi et al. 2019"
     words = "{:.0%} of real images are among these"
     of_real = in_progress = in_chart = True
 
@@ -175,7 +175,7 @@ class Recall(_Share):
 class Density(Metric):
     """In how many balls of real images a generated one lies, over five: harder to fool than precision."""
 
-    name, elsewhere, source = "density", "density-{}", "Naeem et al. 2020"
+    name, elsewhere, source = "density", "density-{}", "after Naeem et al. 2020"
     words = "{:.0%} of the real neighbours that an image should have"
 
     def estimate(self, compared: Comparison) -> Estimate:
@@ -185,7 +185,7 @@ class Density(Metric):
 class Coverage(_Share):
     """Share of real images with a generated one in their ball: harder to fool than recall."""
 
-    name, elsewhere, source = "coverage", "coverage-{}", "Naeem et al. 2020"
+    name, elsewhere, source = "coverage", "coverage-{}", "after Naeem et al. 2020"
     words = "{:.0%} of real images have one of these near them"
     of_real = True
 
@@ -241,35 +241,29 @@ class LabelFidelity(_Share):
 
 
 class ClassDiversity(Metric):
-    """Mean distance between two images of a class; the least varied class is named."""
+    """Mean distance of two images of a class, over that of two real ones; of the least varied class."""
 
     name, better, needs = "class-diversity", "near", frozenset({"labels"})
 
     def estimate(self, compared: Comparison) -> Estimate | None:
-        return _mean(compared.diversity, self._real(compared) or compared.diversity)
-
-    def floor(self, compared: Comparison) -> Estimate | None:
-        real = self._real(compared)
-        return _mean(real, real)
+        return min(compared.diversity.values(), default=None)
 
     def verdict(self, estimate: Estimate, floor: Estimate | None, compared: Comparison) -> str:
-        ours, real = compared.diversity, self._real(compared)
-        if not real:
-            return ""
-        shares = {label: ours[label] / max(real[label], 1e-9) for label in real}
-        least = min(shares, key=shares.__getitem__)
+        least = min(compared.diversity, key=compared.diversity.__getitem__)
         name = compared.reference.images.classes[least]
-        return f"least in {name}: {shares[least]:.0%} of what real images have"
-
-    def _real(self, compared: Comparison) -> dict[int, float]:
-        """Give the diversity of real images, of classes that both have two images of."""
-        floor = compared.reference.floor
-        real = floor.diversity if floor is not None else {}
-        return {label: real[label] for label in compared.diversity if label in real}
+        return f"least in {name}: {estimate.value:.0%} of what real images have"
 
 
-def _mean(by_class: dict[int, float], classes: dict[int, float]) -> Estimate | None:
-    return Estimate(sum(by_class[label] for label in classes) / len(classes)) if classes else None
+class Checkerboard(Metric):
+    """Energy at a period of two pixels, along both axes, over that of real images."""
+
+    name, better, source = "checkerboard", "near", "Odena et al. 2016"
+    words = "{:.2g} times as much of a pattern of every other pixel as real images have"
+
+    def estimate(self, compared: Comparison) -> Estimate | None:
+        from gander.scores.spectrum import checkerboard_energy
+
+        return ratio(checkerboard_energy(compared.pixels()), compared.reference.checkerboard)
 
 
 class Memorised(_Share):
@@ -307,6 +301,7 @@ METRICS: list[Metric] = [
     Modes(),
     LabelFidelity(),
     ClassDiversity(),
+    Checkerboard(),
     Memorised(),
 ]
 """In the order in which they are shown."""

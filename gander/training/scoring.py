@@ -19,6 +19,7 @@ from gander.recipe.schema import Recipe
 from gander.schedule import crossed
 from gander.scores.evaluation import LEAST, Reference, score_samples
 from gander.scores.judge import Judge
+from gander.scores.score import VERSION
 
 _SEED = 70_607  # of the latents and the real images: the same for all runs, which can be compared
 _PROBE = 100  # images, to learn how fast the judge is
@@ -58,6 +59,8 @@ class Scorer:
         """Take up what was scored before, and at which interval."""
         self.scored = [*rows]
         self.interval = interval or self.interval
+        if any(row["protocol"].get("version") != VERSION for row in rows):
+            self.note = f"scores of before version {VERSION} are not compared with those that follow"
 
     def due(self, before: int, now: int, finished: bool, seconds: float) -> bool:
         """Say whether to score after this step, `seconds` into the run."""

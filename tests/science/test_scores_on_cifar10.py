@@ -12,6 +12,7 @@ from PIL import Image, ImageFilter
 from gander.data.images import Images, open_images
 from gander.scores.evaluation import Reference, Samples, score_samples
 from gander.scores.judge import find_judge, held_out
+from results.corruptions import CORRUPTIONS, junk
 
 pytestmark = pytest.mark.slow
 N = 1_000
@@ -86,3 +87,21 @@ def test_shuffled_labels_drop_fidelity_to_chance(reals, photographs):
     wrong = scored(reals, fresh, np.random.default_rng(0).permutation(labels))["label-fidelity"].value
     assert right > 0.87
     assert abs(wrong - 0.1) < 0.03
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_photographs_that_are_spoilt_more_are_farther_from_real_ones(reals, photographs, name):
+    corrupt, strengths = CORRUPTIONS[name]
+    _, fresh, _ = photographs
+    tables = [scored(reals, pixels) for pixels in (fresh, *(corrupt(fresh, each) for each in strengths))]
+    distances = [table["fd-judge"].value for table in tables]
+    assert distances == sorted(distances)
+    sees = "coverage" if name == "one image repeated" else "precision"
+    assert tables[-1][sees].value < 0.5 * tables[0][sees].value
+
+
+def test_junk_and_heavy_blur_are_not_called_real(reals, photographs):
+    _, fresh, _ = photographs
+    for kind, pixels in {**junk(N), "blur": blurred(fresh, 2)}.items():
+        assert scored(reals, pixels)["precision"].value < 0.5, kind
+    assert scored(reals, fresh)["precision"].value > 0.85

@@ -12,7 +12,7 @@ from gander.data.images import Images
 from gander.engine.machine import Machine
 from gander.errors import DataError
 from gander.scores.classifier import Classifier, Hyperparameters, split_data
-from gander.scores.evaluation import Reference, Samples, real_features, score_samples, split_reals
+from gander.scores.evaluation import Reference, Samples, real_outputs, score_samples, split_reals
 from gander.scores.extractor import Outputs
 from gander.scores.judge import Judge, Record, held_out, training_and_held_out
 
@@ -127,13 +127,12 @@ def test_the_order_in_which_classes_come_changes_no_score(real, judge, order):
         assert max(widths) < 3 * min(widths)
 
 
-def test_data_of_classes_that_the_floor_has_no_pair_of_can_be_scored(real, judge):
+def test_data_of_classes_that_no_two_real_images_are_of_can_be_scored(real, judge):
     few = replace(real, labels=np.arange(len(real)) % 1000, classes=tuple(map(str, range(1000))))
     found = score_samples(
         Samples("made", stripes(200, 2).pixels, torch.full((200,), 7), "-"), Reference(few, judge, 200)
     )
-    (diversity,) = [score for score in found.scores if score.name == "class-diversity"]
-    assert diversity.floor is None
+    assert "class-diversity" not in {score.name for score in found.scores}
 
 
 def test_shuffled_labels_drop_the_fidelity_to_chance(real, judge):
@@ -166,8 +165,16 @@ def test_features_kept_on_one_device_are_not_taken_for_those_of_another(real, ju
     monkeypatch.setattr(judge, "extract", lambda pixels: computed.append(judge.device) or outputs)
     for device in ("cpu", "cuda:0", "cpu", "cuda:1"):
         monkeypatch.setattr(judge, "device", device)
-        real_features(real, judge, np.arange(120))
+        real_outputs(real, judge, np.arange(120))
     assert computed == ["cpu", "cuda:0"]
+
+
+def test_features_kept_by_an_older_version_are_not_taken(real, judge, monkeypatch, tmp_path):
+    monkeypatch.setenv("GANDER_CACHE", str(tmp_path))
+    for version in (1, 2):
+        monkeypatch.setattr("gander.scores.evaluation.VERSION", version)
+        real_outputs(real, judge, np.arange(120))
+    assert len([*(tmp_path / "features").iterdir()]) == 2
 
 
 def test_no_real_image_is_on_both_sides_of_the_floor(real):
@@ -219,7 +226,39 @@ def test_a_class_that_collapsed_is_named(real, judge):
     )
     told = {score.name: score for score in found.scores}["class-diversity"]
     assert told.verdict.startswith("least in broad: 0% of")
-    assert found.caveats == ("99 images repeat others",)
+    assert found.caveats[0] == "99 images repeat others"
+
+
+def test_the_diversity_of_a_class_is_1_for_the_real_images_themselves_and_0_for_one_image(real, judge):
+    reals = Reference(real, judge, N)
+    same = real.pixels[reals.compared]
+    labels = torch.from_numpy(real.labels[reals.compared])
+    score = score_samples(Samples("made", same, labels, "-"), reals)["class-diversity"]
+    assert score.value == pytest.approx(1, abs=1e-5)
+    assert score.low < 1 < score.high
+    assert score.floor == pytest.approx(1, abs=0.1)
+    alone = np.repeat(same[:1], N, 0)
+    assert score_samples(Samples("made", alone, labels, "-"), reals)["class-diversity"].value < 1e-3
+
+
+def test_the_checkerboard_of_real_images_is_1_and_that_of_marked_ones_more(real, judge):
+    fresh = stripes(N, 2).pixels
+    score = scored(real, judge, fresh)["checkerboard"]
+    assert score.floor == pytest.approx(1, abs=0.1)
+    assert score.low < 1 < score.high
+    marked = fresh + 20 * (np.add.outer(np.arange(16), np.arange(16)) % 2).astype(np.uint8)
+    assert scored(real, judge, marked)["checkerboard"].low > 1.1
+
+
+def test_images_that_look_real_and_vary_too_little_are_called_so(real, judge):
+    few = np.tile(stripes(8, 2).pixels, (N // 8, 1, 1, 1))
+    reals = Reference(real, judge, N)
+    found = score_samples(Samples("made", few, None, "-"), reals)
+    assert found["precision"].value > 0.8 * found["precision"].floor
+    assert [caveat for caveat in found.caveats if "they vary too little (recall 0" in caveat]
+    for pixels in (stripes(N, 2).pixels, np.zeros((N, 3, 16, 16), np.uint8)):  # good, and plainly bad
+        caveats = score_samples(Samples("made", pixels, None, "-"), reals).caveats
+        assert not [caveat for caveat in caveats if "vary" in caveat]
 
 
 def test_constant_images_get_finite_scores(real, judge):

@@ -128,13 +128,15 @@ def test_a_file_gives_the_same_outputs_to_half_precision(trained, tmp_path):
     judge = load_judge(path)
     outputs = judge.extract(images.pixels)
     assert judge.record == record_of(images)
-    assert outputs.features.shape == (200, 4 * SHORT.width)
+    assert outputs.features.shape == (200, 6 * SHORT.width)
     torch.testing.assert_close(outputs.probabilities.sum(1), torch.ones(200))
     assert (outputs.probabilities.argmax(1).numpy() == images.labels).mean() == 1.0
     trained.net.eval()
     with torch.no_grad():
-        features = trained.net.features(torch.from_numpy(images.pixels))
+        features, probabilities = trained.net.compare_by(torch.from_numpy(images.pixels))
+        logits = trained.net(torch.from_numpy(images.pixels))
     torch.testing.assert_close(outputs.features, features, rtol=0.02, atol=0.02)
+    torch.testing.assert_close(probabilities, logits.softmax(1))
 
 
 def test_the_judge_of_the_same_data_is_found_and_no_other(trained, tmp_path, monkeypatch):

@@ -85,11 +85,33 @@ def test_collapsed_fakes_lose_recall_and_coverage_but_not_precision():
     assert found.coverage < 0.1
 
 
+def test_one_strange_real_image_makes_no_room_for_junk():
+    torch.manual_seed(5)
+    real = torch.cat([torch.randn(199, 3), torch.full((1, 3), 50.0)])
+    junk = torch.randn(40, 3) + 25  # as near to the strange one as its fifth neighbour is
+    assert precision_recall_density_coverage(real, junk).precision == 1
+    assert precision_recall_density_coverage(real, junk, within=0.9).precision == 0
+    fresh = torch.randn(200, 3)
+    free, cut = (precision_recall_density_coverage(real, fresh, within=share) for share in (1.0, 0.9))
+    assert 0 < free.precision - cut.precision < 0.05
+    # Fakes far from each other are near to everything, unless their balls are cut, too.
+    spread = 25 * torch.randn(40, 3)
+    assert precision_recall_density_coverage(real, spread).recall > 0.9
+    assert precision_recall_density_coverage(real, spread, within=0.9).recall < 0.1
+
+
 def test_the_mean_distance_of_pairs_agrees_with_loops():
     torch.manual_seed(5)
     rows = torch.randn(15, 4) + 3
     expected = [distance(x, y) for x, y in combinations(rows, 2)]
-    assert mean_pairwise_distance(rows, rows=4) == pytest.approx(sum(expected) / len(expected))
+    assert mean_pairwise_distance(rows, rows=4).value == pytest.approx(sum(expected) / len(expected))
+
+
+def test_the_error_of_the_mean_distance_is_what_other_draws_scatter_by():
+    torch.manual_seed(6)
+    draws = [mean_pairwise_distance(torch.randn(60, 3)) for _ in range(300)]
+    values, errors = torch.tensor(draws).T
+    assert float(errors.mean()) == pytest.approx(float(values.std()), rel=0.15)
 
 
 def test_fresh_draws_are_not_called_copies():
