@@ -62,10 +62,8 @@ def evaluate(
     from gander.actions.evaluate import find_subject
     from gander.report.evaluation import write_evaluation
 
-    changes = ("quick", quick, "shortens"), ("fresh", fresh, "changes"), ("mix", mix, "adds to")
-    for name, given, what in changes:
-        if given and not use:
-            raise UsageError(f"--{name}: {what} --use, which is not asked for", hint=f"--use --{name}")
+    if not use:
+        _refuse(("quick", quick, "shortens"), ("fresh", fresh, "changes"), ("mix", mix, "adds to"))
     run = find_subject(subject)
     folder = _folder(run, subject, to)
     device, report = os.environ.get("GANDER_DEVICE", "auto"), (lambda line: None) if as_json else say
@@ -84,6 +82,12 @@ def evaluate(
         say(f"page    {folder / 'page.html'}")
         say(f"scores  {folder / 'scores.json'}")
         say(f"next    gander sample {run.path}" if run else f"next    gander data {subject}")
+
+
+def _refuse(*options: tuple[str, bool, str]) -> None:
+    for name, given, what in options:
+        if given:
+            raise UsageError(f"--{name}: {what} --use, which is not asked for", hint=f"--use --{name}")
 
 
 def _folder(run: Run | None, subject: str, to: Path | None) -> Path:

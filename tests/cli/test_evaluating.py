@@ -79,7 +79,7 @@ def test_an_ancestry_that_nobody_recorded_is_said_in_the_line_of_the_protocol(ga
     (old / "env.json").write_text(json.dumps({name: env[name] for name in env if name != "ancestry"}))
     for run, unknown in ((folder / "run", False), (old, True)):
         said = gander("evaluate", run, "-n", 100).out
-        assert ("of held-out images; ancestry unknown; train; the floor" in said) is unknown
+        assert ("of held-out images; ancestry unknown; scores of version 2;" in said) is unknown
 
 
 def test_evaluations_of_a_run_stand_beside_each_other(gander, folder):

@@ -224,6 +224,7 @@ DEMANDED = {
     "shapes-r3": {"data.source": "shapes", "penalties.*.kind": ["r1", "r2"]},
     "quickstart": {"data.source": "shapes"},
     "cifar10-fast": {"features.kind": "classes", "train.d_update": "shared"},
+    "mnist-fast": {"features.kind": "classes", "train.d_update": "shared"},
 }
 
 
