@@ -58,18 +58,17 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Score images beside real ones: a table, and numbers, pictures and a page in a new folder."""
-    from gander.actions.evaluate import evaluate as score
-    from gander.actions.evaluate import find_subject
+    from gander.actions import evaluate as scores
     from gander.report.evaluation import write_evaluation
 
     changes = ("quick", quick, "shortens"), ("fresh", fresh, "changes"), ("mix", mix, "adds to")
     for name, given, what in changes:
         if given and not use:
             raise UsageError(f"--{name}: {what} --use, which is not asked for", hint=f"--use --{name}")
-    run = find_subject(subject)
+    run = scores.find_subject(subject)
     folder = _folder(run, subject, to)
     device, report = os.environ.get("GANDER_DEVICE", "auto"), (lambda line: None) if as_json else say
-    evaluation = score(
+    evaluation = scores.evaluate(
         run or subject, against, n, seed, "quick" if quick else use, inception, device, report, fresh, mix
     )
     facts = evaluation.facts(command=shlex.join(["gander", *sys.argv[1:]]))
