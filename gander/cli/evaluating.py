@@ -58,16 +58,17 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Score images beside real ones: a table, and numbers, pictures and a page in a new folder."""
-    from gander.actions.evaluate import evaluate as score
-    from gander.actions.evaluate import find_subject
+    from gander.actions import evaluate as scores
     from gander.report.evaluation import write_evaluation
 
-    if not use:
-        _refuse(("quick", quick, "shortens"), ("fresh", fresh, "changes"), ("mix", mix, "adds to"))
-    run = find_subject(subject)
+    changes = ("quick", quick, "shortens"), ("fresh", fresh, "changes"), ("mix", mix, "adds to")
+    for name, given, what in changes:
+        if given and not use:
+            raise UsageError(f"--{name}: {what} --use, which is not asked for", hint=f"--use --{name}")
+    run = scores.find_subject(subject)
     folder = _folder(run, subject, to)
     device, report = os.environ.get("GANDER_DEVICE", "auto"), (lambda line: None) if as_json else say
-    evaluation = score(
+    evaluation = scores.evaluate(
         run or subject, against, n, seed, "quick" if quick else use, inception, device, report, fresh, mix
     )
     facts = evaluation.facts(command=shlex.join(["gander", *sys.argv[1:]]))
@@ -82,12 +83,6 @@ def evaluate(
         say(f"page    {folder / 'page.html'}")
         say(f"scores  {folder / 'scores.json'}")
         say(f"next    gander sample {run.path}" if run else f"next    gander data {subject}")
-
-
-def _refuse(*options: tuple[str, bool, str]) -> None:
-    for name, given, what in options:
-        if given:
-            raise UsageError(f"--{name}: {what} --use, which is not asked for", hint=f"--use --{name}")
 
 
 def _folder(run: Run | None, subject: str, to: Path | None) -> Path:

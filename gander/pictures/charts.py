@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,19 +39,7 @@ _LOG_SPAN = 30.0  # from which spread on these get a log axis
 _CROWDED = 150  # points from which a line is drawn faint, with its moving median over it
 _FEW = 20  # points below which each counts: no percentile hides one
 _LARGEST = 1e30  # beyond, the transforms of a plot overflow
-_STYLE: dict[Any, Any] = {
-    "font.size": 9.0,
-    "axes.titlesize": 10.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#8a8a8a",
-    "axes.grid": True,
-    "grid.color": "#ebebeb",
-    "legend.frameon": False,
-    "svg.hashsalt": "gander",  # equal logs give equal files
-    "svg.fonttype": "none",
-    "pdf.fonttype": 42,  # fonts that a paper's printer takes
-}
+_STYLE = Path(__file__).with_suffix(".mplstyle")
 
 
 @dataclass(frozen=True)
@@ -167,7 +155,7 @@ def draw_curves(
 
     panels = _panels(history, scores if scores is not None else History(), charted or {})
     rows = math.ceil(len(panels) / 2)
-    with rc_context(_STYLE):
+    with rc_context(fname=_STYLE):
         figure = Figure(figsize=(10, 0.5 + 2.7 * rows), layout="constrained")
         figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
         every = list(figure.subplots(rows, 2, squeeze=False).flat)
@@ -189,7 +177,7 @@ def draw_shares(counts: Sequence[int], lines: Mapping[str, Sequence[float]], acr
     from matplotlib.figure import Figure
 
     encoded = io.BytesIO()
-    with rc_context(_STYLE):
+    with rc_context(fname=_STYLE):
         figure = Figure(figsize=(6.4, 3.4), layout="constrained")
         axes = figure.subplots()
         for (name, shares), colour in zip(lines.items(), (_BLUE, _ORANGE, _GREY), strict=False):
