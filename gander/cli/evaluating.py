@@ -80,8 +80,7 @@ def evaluate(
         else:
             _show(evaluation, facts)
     if not as_json:
-        say(f"page    {folder / 'page.html'}")
-        say(f"scores  {folder / 'scores.json'}")
+        say(f"page    {folder / 'page.html'}\nscores  {folder / 'scores.json'}")
         say(f"next    gander sample {run.path}" if run else f"next    gander data {subject}")
 
 
