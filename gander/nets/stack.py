@@ -19,6 +19,7 @@ from gander.nets.blocks import (
     Generator,
     Head,
     ImageShape,
+    Labels,
     activation,
     one_hot,
 )
@@ -327,7 +328,7 @@ class StackDiscriminator(Stack, DiscriminatorDesign):
     activation: Activation = "leaky_relu"
     front: Layers = Field(default=(), description="layers before the others, for a recipe that extends one")
     layers: Layers = Field(min_length=1)
-    labels: Literal["ignored", "head", "projected"] = "ignored"
+    labels: Labels = "ignored"
     san: bool = Field(default=False, description="a last layer as in slicing adversarial networks")
 
     def build(self, image: ImageShape) -> nn.Module:
