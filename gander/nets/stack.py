@@ -25,6 +25,7 @@ from gander.nets.blocks import (
 )
 from gander.nets.designs import DiscriminatorDesign, GeneratorDesign
 from gander.nets.deviation import Deviation
+from gander.nets.excitation import Excitation
 from gander.nets.san import SanHead
 from gander.schedule import Settings
 from gander.techniques.slots import Logits
@@ -109,6 +110,13 @@ class MinibatchDeviation(Settings):
     group: int = Field(default=4, ge=2, le=64, description="images")
 
 
+class Excite(Settings):
+    """Scale the maps by what those behind an earlier layer, counted from 0, say; for generators."""
+
+    kind: Literal["excite"] = "excite"
+    behind: int = Field(ge=0, le=63, description="place of the layer")
+
+
 class Drop(Settings):
     """Dropout with this rate."""
 
@@ -123,6 +131,10 @@ Layer = Annotated[
     Dense | Conv | Transposed | Resized | MinibatchDeviation | Drop, Field(discriminator="kind")
 ]
 Layers = Annotated[tuple[Layer, ...], Field(strict=False, max_length=64)]
+UpLayer = Annotated[
+    Dense | Conv | Transposed | Resized | MinibatchDeviation | Drop | Excite, Field(discriminator="kind")
+]
+UpLayers = Annotated[tuple[UpLayer, ...], Field(strict=False, max_length=64)]
 
 
 class Output(Settings):
@@ -252,11 +264,21 @@ def _output(shape: Shape, channels: int, output: Output, bias: bool) -> Made:
     return [*made, *shuffle], shape
 
 
-def _build(net: Stack, layers: Sequence[Layer], shape: Shape, where: str, condition: int = 0) -> Made:
+def _build(net: Stack, layers: Sequence[UpLayer], shape: Shape, where: str, condition: int = 0) -> Made:
     made: list[nn.Module] = []
+    behind: list[tuple[int, Shape]] = []  # the place of each layer's last module, and what it puts out
     for place, layer in enumerate(layers):
-        modules, shape = net.modules(layer, shape, f"{where}.{place}", condition)
-        made += modules
+        if isinstance(layer, Excite):
+            ruling = behind[layer.behind][1] if layer.behind < place else ()
+            if len(ruling) != 3:
+                raise RecipeError(
+                    f"{where}.{place}.behind = {layer.behind}: must be an earlier layer that makes maps"
+                )
+            made.append(Excitation(behind[layer.behind][0], ruling[0], shape[0]))
+        else:
+            modules, shape = net.modules(layer, shape, f"{where}.{place}", condition)
+            made += modules
+        behind.append((len(made) - 1, shape))
     return made, shape
 
 
@@ -287,7 +309,7 @@ class StackGenerator(Stack, GeneratorDesign):
     """
 
     kind: Literal["stack"] = "stack"
-    layers: Layers = Field(min_length=1)
+    layers: UpLayers = Field(min_length=1)
     output: Output = Output()
     labels: Literal["ignored", "batch_norm", "everywhere", "concatenated"] = "ignored"
     latents: Literal["first", "everywhere"] = "first"
@@ -362,6 +384,7 @@ class _Made(Generator):
             # No layer, so that no initialiser makes it small beside the latents.
             self.embedding = nn.Parameter(torch.randn(num_classes, _EMBEDDED))
         self.low = low
+        self.kept = {layer.behind for layer in layers if isinstance(layer, Excitation)}
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         named: list[Tensor] = []
@@ -370,12 +393,17 @@ class _Made(Generator):
         elif self.num_classes:
             named = [one_hot(labels, self.num_classes, latents)]
         maps = torch.cat([latents, *named], 1) if self.takes.labels_first else latents
-        if not (self.takes.labels_everywhere or self.takes.latents_everywhere):
-            return self.layers(maps)
         everywhere = [latents] if self.takes.latents_everywhere else []
-        condition = torch.cat([*everywhere, *(named if self.takes.labels_everywhere else ())], 1)
-        for layer in self.layers:
-            maps = layer(maps, condition) if isinstance(layer, ClassBatchNorm) else layer(maps)
+        everywhere += named if self.takes.labels_everywhere else []
+        condition = torch.cat(everywhere, 1) if everywhere else None
+        kept: dict[int, Tensor] = {}
+        for place, layer in enumerate(self.layers):
+            if isinstance(layer, Excitation):
+                maps = layer(maps, kept[layer.behind])
+            else:
+                maps = layer(maps, condition) if isinstance(layer, ClassBatchNorm) else layer(maps)
+            if place in self.kept:
+                kept[place] = maps
         return maps
 
 
