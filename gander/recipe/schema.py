@@ -23,7 +23,14 @@ from gander.recipe.merge import edit
 from gander.recipe.plugins import import_plugins
 from gander.recipe.problems import problem_lines
 from gander.schedule import Scalar, Settings, Share, within
-from gander.techniques import ada, d2d_ce, differences, featured, top_k  # noqa: F401 - as above
+from gander.techniques import (  # noqa: F401 - as above
+    ada,
+    d2d_ce,
+    differences,
+    featured,
+    path_length,
+    top_k,
+)
 from gander.techniques.latents import Normal
 from gander.techniques.objectives import NonSaturating
 from gander.techniques.penalties import Penalties
