@@ -32,7 +32,7 @@ class Logits(NamedTuple):
     features: Tensor | None = None
     guides: Tensor | None = None  # (N, K) class logits of a frozen classifier
     direction: Tensor | None = None
-    embedding: Tensor | None = None  # (N, E) of length 1, where `classes` are its cosines with the classes'
+    embedding: Tensor | None = None  # (N, E) of length 1, where `classes` are its cosines with the classes
 
     @property
     def heads(self) -> tuple[tuple[float, Tensor], ...]:
