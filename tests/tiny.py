@@ -91,6 +91,26 @@ FLAVOURS: dict[str, dict[str, Any]] = {
         "discriminator.labels": "head",
         "penalties": [{"kind": "auxiliary_classifier"}],
     },
+    "slicing": {
+        "generator.labels": "batch_norm",
+        "generator.layers": [
+            {"kind": "dense", "width": 8, "size": 2},
+            {"kind": "transposed", "width": 4},
+            {"kind": "excite", "behind": 0},
+        ],
+        "generator.output": {"kind": "pixel_shuffle", "stride": 2},
+        "discriminator.labels": "projected",
+        "discriminator.san": True,
+        "discriminator.layers": [
+            {"kind": "pixel_unshuffle"},
+            {"kind": "conv", "width": 8, "stride": 2},
+            {"kind": "dropout", "rate": 0.3},
+            {"kind": "minibatch_deviation"},
+        ],
+        "views": ["diffaugment"],
+        "penalties": ["approximate_r1", "approximate_r2", "consistency", {"kind": "path_length", "every": 2}],
+        "average": {"kind": "power", "share": 0.3},
+    },
     "features": _NO_BATCH_NORM
     | {
         "train.d_update": "shared",

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gander.chance import rank, world_size
+from gander.nets.proxies import Proxies
 from gander.techniques.slots import Logits
 
 Activation = Literal["relu", "leaky_relu", "elu", "silu", "tanh", "sigmoid", "linear"]
@@ -137,18 +138,20 @@ def one_hot(labels: Tensor | None, num_classes: int, like: Tensor) -> Tensor:
     return F.one_hot(labels, num_classes).to(like.dtype)
 
 
+Labels = Literal["ignored", "head", "embedded", "projected"]
+
+
 class Head(nn.Module):
     """Turn features (N, D) into a score, with a class head or a projection where the net has labels.
 
     Source: projection, Miyato & Koyama 2018; class head, Odena et al. 2017.
     """
 
-    def __init__(
-        self, features: int, labels: Literal["ignored", "head", "projected"], num_classes: int
-    ) -> None:
+    def __init__(self, features: int, labels: Labels, num_classes: int) -> None:
         super().__init__()
         self.score = nn.Linear(features, 1)
         self.classes = nn.Linear(features, num_classes) if labels == "head" else None
+        self.proxies = Proxies(features, num_classes) if labels == "embedded" else None
         self.embedding = nn.Embedding(num_classes, features) if labels == "projected" else None
         if self.embedding is not None:  # so that a projection starts as small as the score it joins
             nn.init.normal_(self.embedding.weight, std=features**-0.5)
@@ -157,4 +160,10 @@ class Head(nn.Module):
         score = self.score(features).squeeze(1)
         if self.embedding is not None:
             score = score + (self.embedding(labels) * features).sum(1)
-        return Logits(score, None if self.classes is None else self.classes(features))
+        return self.named(features, Logits(score))
+
+    def named(self, features: Tensor, logits: Logits) -> Logits:
+        """Add what the class head says, where there is one."""
+        if self.proxies is not None:
+            return self.proxies(features, logits)
+        return logits if self.classes is None else logits._replace(classes=self.classes(features))

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gander.errors import RecipeError
-from gander.nets.blocks import BatchNorm, ClassBatchNorm, Generator, Head, ImageShape, one_hot
+from gander.nets.blocks import BatchNorm, ClassBatchNorm, Generator, Head, ImageShape, Labels, one_hot
 from gander.nets.designs import DiscriminatorDesign, GeneratorDesign
 from gander.nets.san import SanHead
 from gander.techniques.slots import Logits
@@ -52,7 +52,7 @@ class ResidualDiscriminator(DiscriminatorDesign):
     width: int = Field(default=128, ge=1, le=2048)
     blocks: int = Field(default=4, ge=1, le=8)
     halvings: int = Field(default=2, ge=1, le=6)
-    labels: Literal["ignored", "head", "projected"] = "ignored"
+    labels: Labels = "ignored"
     san: bool = Field(default=False, description="a last layer as in slicing adversarial networks")
 
     def build(self, image: ImageShape) -> nn.Module:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gander.nets.blocks import Head
+from gander.nets.blocks import Head, Labels
 from gander.techniques.slots import Logits
 
 
@@ -14,11 +14,11 @@ class SanHead(Head):
 
     The direction learns to set real apart from fake images by the difference of mean scores.
 
-    Source: Takida et al. 2024 (SAN), section 4; the length is kept as in the authors' tutorial.
+    Source: Takida et al. 2024 (SAN); the length is kept as in the authors' tutorial.
     """
 
-    def __init__(self, features: int, labels: str, num_classes: int) -> None:
-        super().__init__(features, "head" if labels == "head" else "ignored", num_classes)
+    def __init__(self, features: int, labels: Labels, num_classes: int) -> None:
+        super().__init__(features, "ignored" if labels == "projected" else labels, num_classes)
         del self.score
         self.directions = nn.Embedding(num_classes if labels == "projected" else 1, features)
         nn.init.normal_(self.directions.weight, std=features**-0.5)
@@ -30,5 +30,4 @@ class SanHead(Head):
         direction = weight / length
         score = (features * (length * direction.detach())).sum(1)
         toward = (features.detach() * (length.detach() * direction)).sum(1)
-        classes = None if self.classes is None else self.classes(features)
-        return Logits(score, classes, direction=toward)
+        return self.named(features, Logits(score, direction=toward))

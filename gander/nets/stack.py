@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -19,122 +19,37 @@ from gander.nets.blocks import (
     Generator,
     Head,
     ImageShape,
+    Labels,
     activation,
     one_hot,
 )
 from gander.nets.designs import DiscriminatorDesign, GeneratorDesign
 from gander.nets.deviation import Deviation
+from gander.nets.excitation import Excitation
+from gander.nets.layers import (
+    Conv,
+    Dense,
+    Drop,
+    Excite,
+    Layer,
+    Layers,
+    MaxPool,
+    MinibatchDeviation,
+    Output,
+    PixelShuffle,
+    PixelUnshuffle,
+    Transposed,
+    UpLayer,
+    UpLayers,
+    Upsample,
+)
 from gander.nets.san import SanHead
 from gander.schedule import Settings
 from gander.techniques.slots import Logits
 
 _EMBEDDED = 32  # numbers of a class that is everywhere
-Width = Annotated[int, Field(ge=1, le=4096)]
-Kernel = Annotated[int, Field(ge=1, le=15)]
-Stride = Annotated[int, Field(ge=1, le=4)]
-
-
-class Weighted(Settings):
-    """What layers with weights share; unset values are the net's own."""
-
-    activation: Activation | None = None
-    batch_norm: bool | None = None
-
-
-class Dense(Weighted):
-    """A fully connected layer; with `size` its output becomes `width` maps of size x size.
-
-    In a generator, "auto" is the size that the layers behind it enlarge to that of the images.
-    """
-
-    kind: Literal["dense"] = "dense"
-    width: Width
-    size: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] | None = None
-
-
-class Conv(Weighted):
-    """A convolution that keeps the size, divided by `stride` and rounded up ("same" padding)."""
-
-    kind: Literal["conv"] = "conv"
-    width: Width
-    kernel: Kernel = 3
-    stride: Stride = 1
-
-
-class Transposed(Weighted):
-    """A transposed convolution that multiplies the size by `stride`."""
-
-    kind: Literal["transposed"] = "transposed"
-    width: Width
-    kernel: Kernel = 4
-    stride: Stride = 2
-
-
-class Upsample(Settings):
-    """Nearest-neighbour enlargement."""
-
-    kind: Literal["upsample"] = "upsample"
-    factor: int = Field(default=2, ge=2, le=8)
-
-
-class MaxPool(Settings):
-    """The largest of every size x size values."""
-
-    kind: Literal["max_pool"] = "max_pool"
-    size: int = Field(default=2, ge=2, le=8)
-
-
-class PixelShuffle(Settings):
-    """Every factor x factor maps become one, `factor` times as large: large maps at a small size's cost.
-
-    Source: Shi et al. 2016, section 3.2.
-    """
-
-    kind: Literal["pixel_shuffle"] = "pixel_shuffle"
-    factor: int = Field(default=2, ge=2, le=8)
-
-
-class PixelUnshuffle(Settings):
-    """Every factor x factor places become as many maps of one place each."""
-
-    kind: Literal["pixel_unshuffle"] = "pixel_unshuffle"
-    factor: int = Field(default=2, ge=2, le=8)
-
-
-class MinibatchDeviation(Settings):
-    """One map more, which says how much the images of a group differ; for discriminators."""
-
-    kind: Literal["minibatch_deviation"] = "minibatch_deviation"
-    group: int = Field(default=4, ge=2, le=64, description="images")
-
-
-class Drop(Settings):
-    """Dropout with this rate."""
-
-    kind: Literal["dropout"] = "dropout"
-    rate: float = Field(default=0.4, ge=0, lt=1)
-
-
 Shape = tuple[int, ...]
 Made = tuple[list[nn.Module], Shape]
-Resized = Upsample | MaxPool | PixelShuffle | PixelUnshuffle
-Layer = Annotated[
-    Dense | Conv | Transposed | Resized | MinibatchDeviation | Drop, Field(discriminator="kind")
-]
-Layers = Annotated[tuple[Layer, ...], Field(strict=False, max_length=64)]
-
-
-class Output(Settings):
-    """The last layer of a generator: as many filters as the data has channels, and the range of the images.
-
-    `tanh` and `linear` make images in [-1, 1], `sigmoid` in [0, 1]; the data are scaled alike.
-    `pixel_shuffle` makes stride x stride times as many maps, and the images of those.
-    """
-
-    kind: Literal["conv", "transposed", "pixel_shuffle"] = "conv"
-    kernel: Kernel = 3
-    stride: Stride = 1
-    activation: Literal["tanh", "sigmoid", "linear"] = "tanh"
 
 
 class Stack(Settings):
@@ -251,15 +166,25 @@ def _output(shape: Shape, channels: int, output: Output, bias: bool) -> Made:
     return [*made, *shuffle], shape
 
 
-def _build(net: Stack, layers: Sequence[Layer], shape: Shape, where: str, condition: int = 0) -> Made:
+def _build(net: Stack, layers: Sequence[UpLayer], shape: Shape, where: str, condition: int = 0) -> Made:
     made: list[nn.Module] = []
+    behind: list[tuple[int, Shape]] = []  # the place of each layer's last module, and what it puts out
     for place, layer in enumerate(layers):
-        modules, shape = net.modules(layer, shape, f"{where}.{place}", condition)
-        made += modules
+        if isinstance(layer, Excite):
+            ruling = behind[layer.behind][1] if layer.behind < place else ()
+            if len(ruling) != 3:
+                raise RecipeError(
+                    f"{where}.{place}.behind = {layer.behind}: must be an earlier layer that makes maps"
+                )
+            made.append(Excitation(behind[layer.behind][0], ruling[0], shape[0]))
+        else:
+            modules, shape = net.modules(layer, shape, f"{where}.{place}", condition)
+            made += modules
+        behind.append((len(made) - 1, shape))
     return made, shape
 
 
-def _sized(layers: Layers, output: Output, image: ImageShape) -> Layers:
+def _sized(layers: UpLayers, output: Output, image: ImageShape) -> UpLayers:
     """Put the size that fits these images where it is left open."""
     grown = output.stride * math.prod(
         layer.stride if isinstance(layer, Transposed) else getattr(layer, "factor", 1) for layer in layers
@@ -286,7 +211,7 @@ class StackGenerator(Stack, GeneratorDesign):
     """
 
     kind: Literal["stack"] = "stack"
-    layers: Layers = Field(min_length=1)
+    layers: UpLayers = Field(min_length=1)
     output: Output = Output()
     labels: Literal["ignored", "batch_norm", "everywhere", "concatenated"] = "ignored"
     latents: Literal["first", "everywhere"] = "first"
@@ -327,7 +252,7 @@ class StackDiscriminator(Stack, DiscriminatorDesign):
     activation: Activation = "leaky_relu"
     front: Layers = Field(default=(), description="layers before the others, for a recipe that extends one")
     layers: Layers = Field(min_length=1)
-    labels: Literal["ignored", "head", "projected"] = "ignored"
+    labels: Labels = "ignored"
     san: bool = Field(default=False, description="a last layer as in slicing adversarial networks")
 
     def build(self, image: ImageShape) -> nn.Module:
@@ -361,6 +286,7 @@ class _Made(Generator):
             # No layer, so that no initialiser makes it small beside the latents.
             self.embedding = nn.Parameter(torch.randn(num_classes, _EMBEDDED))
         self.low = low
+        self.kept = {layer.behind for layer in layers if isinstance(layer, Excitation)}
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         named: list[Tensor] = []
@@ -369,12 +295,17 @@ class _Made(Generator):
         elif self.num_classes:
             named = [one_hot(labels, self.num_classes, latents)]
         maps = torch.cat([latents, *named], 1) if self.takes.labels_first else latents
-        if not (self.takes.labels_everywhere or self.takes.latents_everywhere):
-            return self.layers(maps)
         everywhere = [latents] if self.takes.latents_everywhere else []
-        condition = torch.cat([*everywhere, *(named if self.takes.labels_everywhere else ())], 1)
-        for layer in self.layers:
-            maps = layer(maps, condition) if isinstance(layer, ClassBatchNorm) else layer(maps)
+        everywhere += named if self.takes.labels_everywhere else []
+        condition = torch.cat(everywhere, 1) if everywhere else None
+        kept: dict[int, Tensor] = {}
+        for place, layer in enumerate(self.layers):
+            if isinstance(layer, Excitation):
+                maps = layer(maps, kept[layer.behind])
+            else:
+                maps = layer(maps, condition) if isinstance(layer, ClassBatchNorm) else layer(maps)
+            if place in self.kept:
+                kept[place] = maps
         return maps
 
 

@@ -23,7 +23,14 @@ from gander.recipe.merge import edit
 from gander.recipe.plugins import import_plugins
 from gander.recipe.problems import problem_lines
 from gander.schedule import Scalar, Settings, Share, within
-from gander.techniques import ada, differences, featured, top_k  # noqa: F401 - as above
+from gander.techniques import (  # noqa: F401 - as above
+    ada,
+    d2d_ce,
+    differences,
+    featured,
+    path_length,
+    top_k,
+)
 from gander.techniques.latents import Normal
 from gander.techniques.objectives import NonSaturating
 from gander.techniques.penalties import Penalties
@@ -180,11 +187,12 @@ class Recipe(Settings):
         kinds = Counter(penalty.kind for penalty in self.penalties)
         yield from (f"penalties: {kind} stands twice; give it once" for kind in kinds if kinds[kind] > 1)
         given, asks = self.generator.labels, self.discriminator.labels
-        where, classifies = f'discriminator.labels = "{asks}"', "auxiliary_classifier" in kinds
-        if classifies and asks != "head":
-            yield f'{where}: auxiliary_classifier needs a head; set discriminator.labels="head"'
-        if asks == "head" and not classifies:
-            yield f'{where}: nothing trains the head; add {{ kind = "auxiliary_classifier" }} to penalties'
+        where = f'discriminator.labels = "{asks}"'
+        for way, loss in (("head", "auxiliary_classifier"), ("embedded", "d2d_ce")):
+            if loss in kinds and asks != way:
+                yield f'{where}: {loss} needs a head; set discriminator.labels="{way}"'
+            if asks == way and loss not in kinds:
+                yield f'{where}: nothing trains the head; add {{ kind = "{loss}" }} to penalties'
         if given != "ignored" and asks == "ignored":
             yield (
                 f'generator.labels = "{given}": the discriminator sees no labels, so nothing teaches '

@@ -32,6 +32,7 @@ class Logits(NamedTuple):
     features: Tensor | None = None
     guides: Tensor | None = None  # (N, K) class logits of a frozen classifier
     direction: Tensor | None = None
+    embedding: Tensor | None = None  # (N, E) of length 1, where `classes` are its cosines with the classes
 
     @property
     def heads(self) -> tuple[tuple[float, Tensor], ...]:
@@ -46,19 +47,10 @@ class Logits(NamedTuple):
 
     def float(self) -> Logits:
         """Give the same in float32."""
-
-        def widened(part: Tensor | None) -> Tensor | None:
-            return None if part is None else part.float()
-
-        more = tuple((weight, score.float()) for weight, score in self.more)
-        return Logits(
-            self.score.float(),
-            widened(self.classes),
-            more,
-            widened(self.features),
-            widened(self.guides),
-            widened(self.direction),
-        )
+        score, classes, more, *others = self
+        more = tuple((weight, of_head.float()) for weight, of_head in more)
+        classes, *others = (None if values is None else values.float() for values in (classes, *others))
+        return Logits(score.float(), classes, more, *others)
 
 
 def per_image(values: Tensor) -> Tensor:

@@ -53,7 +53,7 @@ class DiffAugment(View):
         """Apply the policy in its order."""
         changed = images
         for change in self.policy:
-            changed = {"colour": _colour, "shift": _shift, "cutout": _cutout}[change](changed)
+            changed = {"colour": _colour, "shift": shift, "cutout": _cutout}[change](changed)
         share = clock.now(self.share)
         if share == 1:
             return changed
@@ -73,7 +73,7 @@ def _colour(images: Tensor) -> Tensor:
     return level + (images - level) * (contrast + 0.5)
 
 
-def _shift(images: Tensor) -> Tensor:
+def shift(images: Tensor) -> Tensor:
     """Move by up to an eighth of the size each way; what comes in from outside is zero."""
     size = images.shape[-1]
     reach = max(round(size / 8), 1)

@@ -81,6 +81,16 @@ def test_a_discriminator_gives_a_score_an_image_and_uses_labels_as_it_is_told(se
         assert classes.shape == (2, 4)
 
 
+@pytest.mark.parametrize("settings", [settings for name, settings in DISCRIMINATORS.items() if name != "r3"])
+def test_an_embedding_gives_the_cosines_of_its_direction_with_those_of_the_classes(settings):
+    net = discriminator(settings, "embedded")
+    logits = net(torch.randn(2, 3, 16, 16), torch.tensor([0, 3]))
+    places = net.head.proxies.places.weight
+    torch.testing.assert_close(logits.embedding.norm(dim=1), torch.ones(2))
+    cosines = torch.cosine_similarity(logits.embedding[:, None], places, dim=2)
+    torch.testing.assert_close(logits.classes, cosines)
+
+
 @pytest.mark.parametrize(
     ("build", "says"),
     [

@@ -9,6 +9,7 @@ from torch import nn
 
 from gander.errors import RecipeError
 from gander.nets.blocks import ClassBatchNorm, ImageShape
+from gander.nets.excitation import Excitation
 from gander.nets.stack import Layer, Stack, StackDiscriminator, StackGenerator
 
 COLOUR = ImageShape(3, 32, 10)
@@ -132,6 +133,26 @@ def test_the_output_fills_the_range_that_the_data_are_scaled_to(name, low, data_
         assert float(images.max()) > 1
 
 
+def excited(*behind):
+    layers = [{"kind": "dense", "width": 4, "size": 4}, {"kind": "upsample"}, CONV]
+    return generator(layers=[*layers, *({"kind": "excite", "behind": place} for place in behind)])
+
+
+def test_maps_are_scaled_by_what_an_earlier_layer_puts_out():
+    net = excited(0, 2).build(ImageShape(1, 8), 8)
+    one, two = (part for part in net.modules() if isinstance(part, Excitation))
+    seen = []
+    for part in (net.layers[2], one, two):  # the first layer's activation
+        part.register_forward_hook(lambda _, given, made: seen.append((*given, made)))
+    nn.init.zeros_(two.gate[3].weight)
+    net(torch.randn(2, 8))
+    (*_, small), (maps, ruling, scaled), (_, _, halved) = seen
+    assert ruling is small
+    assert ruling.shape == (2, 4, 4, 4)
+    torch.testing.assert_close(scaled, maps * one.gate(small))
+    torch.testing.assert_close(halved, scaled / 2)
+
+
 def test_front_layers_come_first():
     net = StackDiscriminator.model_validate(
         {"front": [{"kind": "conv", "width": 5}], "layers": [{"kind": "conv", "width": 7}]}
@@ -184,6 +205,10 @@ CONV = {"kind": "conv", "width": 4}
                 {"layers": [{"kind": "pixel_unshuffle", "factor": 3}]}
             ).build(COLOUR),
             "discriminator.layers.0: pixel_unshuffle of 3: maps of 32 are no multiple of it",
+        ),
+        (
+            lambda: excited(3).build(COLOUR, 8),
+            "generator.layers.3.behind = 3: must be an earlier layer that makes maps",
         ),
         (
             lambda: generator(labels="batch_norm").build(COLOUR, 8),
