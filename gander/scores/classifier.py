@@ -65,10 +65,10 @@ def split_data(images: Images) -> tuple[Labelled, Labelled]:
     Raises: DataError where the data have no two classes of at least ten images.
     """
     if images.labels is None or len(images.classes) < 2:
-        raise DataError(f"{images.source}: a judge tells classes apart, and here are none")
+        raise DataError(f"{images.source}: a classifier tells classes apart, and here are none")
     for name, count in zip(images.classes, images.counts(), strict=True):
         if count < _LEAST_OF_CLASS:
-            raise DataError(f"{images.source}: class {name} has {count} images, and a judge needs ten")
+            raise DataError(f"{images.source}: class {name} has {count} images, and a classifier needs ten")
     training, aside = training_and_held_out(images)
     return (
         Labelled(images.pixels[training], images.labels[training]),

@@ -31,7 +31,7 @@ def test_a_training_names_its_run_its_pictures_and_the_next_command(gander, tmp_
 
 
 def test_edits_alone_are_edits_of_the_quickstart(gander, runs, tmp_path):
-    np.savez(tmp_path / "x.npz", images=np.zeros((8, 32, 32, 3), np.uint8), labels=np.arange(8) % 2)
+    np.savez(tmp_path / "x.npz", images=np.zeros((20, 32, 32, 3), np.uint8), labels=np.arange(20) % 2)
     size = ("train.images=8", "train.batch=4", "engine.threads=1", "samples.columns=1")
     answer = gander("train", *size, f"data.path={tmp_path / 'x.npz'}")
     assert answer.code == 0

@@ -32,7 +32,7 @@ def mine(tmp_path):
     (tmp_path / "my_edges.py").write_text(EDGES.format(kind="edges"))
     path = tmp_path / "mine.toml"
     path.write_text(
-        'extends = "quickstart"\nplugins = ["my_edges"]\npenalties = ["auxiliary_classifier", "edges"]'
+        'extends = "shapes-acgan"\nplugins = ["my_edges"]\npenalties = ["auxiliary_classifier", "edges"]'
     )
     return path
 
@@ -113,7 +113,7 @@ def test_what_is_installed_as_a_plugin_needs_no_naming(mine, monkeypatch):
     monkeypatch.setattr(plugins, "entry_points", lambda group: [point] if group == "gander.plugins" else [])
     monkeypatch.syspath_prepend(mine.parent)
     plugins._import_installed.cache_clear()
-    assert load_recipe("quickstart", ["penalties.+edges"]).penalties[1].kind == "edges"
+    assert load_recipe("shapes-acgan", ["penalties.+edges"]).penalties[1].kind == "edges"
     plugins._import_installed.cache_clear()
 
 

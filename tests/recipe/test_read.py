@@ -259,6 +259,6 @@ def test_a_difference_says_no_more_than_what_differs():
 
 def test_a_digest_is_of_what_is_trained_and_not_of_its_title():
     recipe = load_recipe("quickstart")
-    assert recipe.digest == recipe.patched(["title=other", "objective=non_saturating"]).digest
+    assert recipe.digest == recipe.patched(["title=other", "objective=hinge"]).digest
     assert recipe.digest != recipe.patched(["seed=1"]).digest
     assert len(recipe.digest) == 64

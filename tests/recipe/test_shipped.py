@@ -224,6 +224,7 @@ DEMANDED = {
     "shapes-r3": {"data.source": "shapes", "penalties.*.kind": ["r1", "r2"]},
     "quickstart": {"data.source": "shapes"},
     "cifar10-fast": {"features.kind": "classes", "train.d_update": "shared"},
+    "folder-fast": {"features.kind": "classes", "data.labels": "if_there", "data.size": 32},
     "mnist-fast": {"features.kind": "classes", "train.d_update": "shared"},
 }
 
@@ -232,8 +233,8 @@ DEMANDED = {
 def test_a_shipped_recipe_holds_what_its_source_demands(name):
     recipe = load_recipe(name)
     assert {path: at(recipe, path) for path in DEMANDED[name]} == DEMANDED[name]
-    expected = next(data for data in ("cifar10", "mnist", "shapes", "quickstart") if name.startswith(data))
-    assert recipe.data.source == expected.replace("quickstart", "shapes")
+    expected = next(data for data in ("cifar10", "mnist", "shapes", "quickstart", "folder") if name.startswith(data))
+    assert recipe.data.source == expected.replace("quickstart", "shapes").replace("folder", "shapes")
 
 
 def leaves(tree, path=""):
