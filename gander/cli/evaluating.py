@@ -62,10 +62,7 @@ def evaluate(
     from gander.actions.evaluate import find_subject
     from gander.report.evaluation import write_evaluation
 
-    changes = ("quick", quick, "shortens"), ("fresh", fresh, "changes"), ("mix", mix, "adds to")
-    for name, given, what in changes:
-        if given and not use:
-            raise UsageError(f"--{name}: {what} --use, which is not asked for", hint=f"--use --{name}")
+    _check_use(use, quick, fresh, mix)
     run = find_subject(subject)
     folder = _folder(run, subject, to)
     device, report = os.environ.get("GANDER_DEVICE", "auto"), (lambda line: None) if as_json else say
@@ -84,6 +81,14 @@ def evaluate(
         say(f"page    {folder / 'page.html'}")
         say(f"scores  {folder / 'scores.json'}")
         say(f"next    gander sample {run.path}" if run else f"next    gander data {subject}")
+
+
+def _check_use(use: bool, quick: bool, fresh: bool, mix: bool) -> None:
+    options = {"--quick: shortens": quick, "--fresh: changes": fresh, "--mix: adds to": mix}
+    for option, given in options.items():
+        if given and not use:
+            hint = f"--use {option.partition(':')[0]}"
+            raise UsageError(f"{option} --use, which is not asked for", hint=hint)
 
 
 def _folder(run: Run | None, subject: str, to: Path | None) -> Path:
