@@ -338,15 +338,10 @@ def _checked(runs: list[Run], shares: Sequence[float]) -> tuple[float, ...]:
 
 def _check_alike(runs: list[Run], samplers: list[Sampler]) -> None:
     """Raise UsageError where runs differ in what must be the same to be mixed."""
-
-    def described(run: Run, sampler: Sampler) -> str:
-        data = run.env()["data"]
-        classes = f"the classes {', '.join(sampler.classes)}" if sampler.conditional else "no classes"
-        return f"{data['size']} x {data['size']} pixels, {data['channels']} channels, {classes}"
-
-    ours, *others = (described(*each) for each in zip(runs, samplers, strict=True))
-    for run, theirs in zip(runs[1:], others, strict=True):
-        if theirs != ours:
-            raise UsageError(
-                f"{run.name} makes {theirs}; {runs[0].name} makes {ours}: only like runs are mixed"
-            )
+    made = []
+    for run, sampler in zip(runs, samplers, strict=True):
+        data, classes = run.env()["data"], ", ".join(sampler.classes if sampler.conditional else ("none",))
+        made.append(f"{data['size']} x {data['size']} pixels, {data['channels']} channels, classes {classes}")
+        if made[-1] != made[0]:
+            both = f"{run.name} makes {made[-1]}; {runs[0].name} makes {made[0]}"
+            raise UsageError(f"{both}: only runs that make the same are mixed")

@@ -61,10 +61,7 @@ def evaluate(
     from gander.actions import evaluate as scores
     from gander.report.evaluation import write_evaluation
 
-    changes = ("quick", quick, "shortens"), ("fresh", fresh, "changes"), ("mix", mix, "adds to")
-    for name, given, what in changes:
-        if given and not use:
-            raise UsageError(f"--{name}: {what} --use, which is not asked for", hint=f"--use --{name}")
+    _check_use(use, quick, fresh, mix)
     run = scores.find_subject(subject)
     folder = _folder(run, subject, to)
     device, report = os.environ.get("GANDER_DEVICE", "auto"), (lambda line: None) if as_json else say
@@ -82,6 +79,14 @@ def evaluate(
     if not as_json:
         say(f"page    {folder / 'page.html'}\nscores  {folder / 'scores.json'}")
         say(f"next    gander sample {run.path}" if run else f"next    gander data {subject}")
+
+
+def _check_use(use: bool, quick: bool, fresh: bool, mix: bool) -> None:
+    options = {"--quick: shortens": quick, "--fresh: changes": fresh, "--mix: adds to": mix}
+    for option, given in options.items():
+        if given and not use:
+            hint = f"--use {option.partition(':')[0]}"
+            raise UsageError(f"{option} --use, which is not asked for", hint=hint)
 
 
 def _folder(run: Run | None, subject: str, to: Path | None) -> Path:

@@ -124,7 +124,7 @@ def test_latents_can_be_drawn_wider(runs, tmp_path):
 @pytest.mark.parametrize(
     ("names", "options", "told"),
     [
-        (("a", "plain"), {}, "plain makes 8 x 8 pixels, 3 channels, no classes; a makes 8 x 8 pixels"),
+        (("a", "plain"), {}, "plain makes 8 x 8 pixels, 3 channels, classes none; a makes 8 x 8 pixels"),
         (("a", "a"), {}, "a run is named twice"),
         (("a", "b"), {"shares": (1,)}, "--share 1: a positive number is wanted for each of 2 runs"),
         (("a", "b"), {"shares": (1, -1)}, "--share 1 --share -1"),
@@ -141,7 +141,7 @@ def test_mistakes_are_told_before_any_work(names, options, told, runs, tmp_path)
 def test_a_run_of_other_classes_is_refused_in_one_line(runs, tmp_path):
     (tmp_path / "other").mkdir()
     other = train(tiny(tmp_path / "other", "projection", {"train.images": 8}), tmp_path / "other" / "run")
-    with pytest.raises(UsageError, match=r"the classes circle, square; a makes .*the classes dark, light"):
+    with pytest.raises(UsageError, match=r"classes circle, square; a makes .*classes dark, light"):
         generate([runs["a"], other], 20, tmp_path / "out", device="cpu")
 
 

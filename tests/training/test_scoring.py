@@ -147,8 +147,8 @@ def test_the_best_generator_is_named_by_its_file(scored, folder):
     assert all(torch.equal(ours[name], kept[name]) for name in kept)
     rows = rows_of(scored)
     made = generate(best, 20, folder / "made", device="cpu")
-    assert made.facts["trained_images"] == min(rows, key=lambda row: row["fd-judge"])["images"]
-    assert made.facts["run"] == "run/best.safetensors"
+    assert made.facts["runs"][0]["trained_images"] == min(rows, key=lambda row: row["fd-judge"])["images"]
+    assert made.facts["runs"][0]["run"] == "run/best.safetensors"
 
 
 def test_a_run_without_scores_has_no_best_generator(folder):
