@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -42,6 +43,7 @@ SEES = {
 """Which scores should see a corruption; all others precision."""
 
 Scores = dict[str, float]
+Made = tuple[np.ndarray, torch.Tensor | None]  # images, with labels
 
 
 def main() -> None:
@@ -74,37 +76,43 @@ class Measurement:
         self.scores: dict[str, Scores] = json.loads(self.kept.read_text()) if self.kept.exists() else {}
         self.rows: dict[str, np.ndarray] = {}  # for the pictures
 
-    def score(
-        self, name: str, pixels: np.ndarray, labels: torch.Tensor | None, judge: str = "judge"
-    ) -> Scores:
+    def score(self, name: str, make: Callable[[], Made], judge: str = "judge") -> Scores:
         """Score a set, or read what it got before."""
         key = f"{judge}: {name}"
         if key not in self.scores:
+            pixels, labels = make()
             samples = Samples(name, pixels, labels if judge == "judge" else None, "as they are")
             found = score_samples(samples, self.references[judge])
             self.scores[key] = {score.name.removesuffix("-second"): score.value for score in found.scores}
             self.kept.write_text(json.dumps(self.scores, indent=1))
-            print(key, {k: round(v, 3) for k, v in self.scores[key].items()}, flush=True)
+            print(key, {name: round(value, 3) for name, value in self.scores[key].items()}, flush=True)
         return self.scores[key]
 
     def ladder(self, name: str) -> list[tuple[float, Scores]]:
         """Score real images and ever worse ones."""
-        steps = [(0.0, self.score("real", self.clean, self.labels))]
+        steps = [(0.0, self.score("real", lambda: (self.clean, self.labels)))]
         if name == "classes dropped":
-            rest = np.setdiff1d(np.arange(len(self.images)), self.compared)
             for count in FEWER:
-                own = np.random.default_rng(0).permutation(rest[self.images.labels[rest] < count])[: self.n]
-                labels = torch.from_numpy(self.images.labels[own])
-                steps.append((10 - count, self.score(f"{name} {count}", self.images.pixels[own], labels)))
+                steps.append((10 - count, self.score(f"{name} {count}", partial(self.of_classes, count))))
             return steps
         corrupt, strengths = CORRUPTIONS[name]
         row = [self.clean[:2]]  # two images at each strength, and the clean ones where there is room
         for strength in strengths:
-            spoilt = corrupt(self.clean, strength)
-            row.append(spoilt[:2])
-            steps.append((strength, self.score(f"{name} {strength}", spoilt, self.labels)))
+            make = partial(self.spoilt, corrupt, strength)
+            steps.append((strength, self.score(f"{name} {strength}", make)))
+            row.append(corrupt(self.clean[:2], strength))
         self.rows[name] = np.concatenate(row[-SHOWN // 2 :])
         return steps
+
+    def of_classes(self, count: int) -> Made:
+        """Give real images of the first few classes, which are not compared with."""
+        rest = np.setdiff1d(np.arange(len(self.images)), self.compared)
+        own = np.random.default_rng(0).permutation(rest[self.images.labels[rest] < count])[: self.n]
+        return self.images.pixels[own], torch.from_numpy(self.images.labels[own])
+
+    def spoilt(self, corrupt: Callable[[np.ndarray, float], np.ndarray], strength: float) -> Made:
+        """Give corrupted real images."""
+        return corrupt(self.clean, strength), self.labels
 
     def generators(self, names: list[str]) -> Iterator[tuple[str, Scores, Scores]]:
         """Score what runs and their checkpoints make, by both judges."""
@@ -114,19 +122,27 @@ class Measurement:
             sampler = load(run)
             if images:
                 take_weights(sampler, read_checkpoint(run, int(images)).tensors)
-            made = generated_samples(called, sampler, self.images, self.n, seed=1)
-            self.rows[called] = made.pixels[:SHOWN]
-            yield called, *(self.score(called, made.pixels, made.labels, judge) for judge in self.references)
+            make = partial(self.made, sampler)
+            self.rows[called] = generated_samples(called, sampler, self.images, SHOWN, seed=2).pixels
+            yield called, *(self.score(called, make, judge) for judge in self.references)
+
+    def made(self, sampler: Sampler) -> Made:
+        """Generate images, with labels where they were asked for."""
+        samples = generated_samples("", sampler, self.images, self.n, seed=1)
+        return samples.pixels, samples.labels
 
     def write(self, names: list[str]) -> None:
         """Measure everything and write the page with its pictures."""
-        first, second = (self.score("real", self.clean, self.labels, judge) for judge in self.references)
+        first, second = (
+            self.score("real", lambda: (self.clean, self.labels), judge) for judge in self.references
+        )
         ladders = {name: self.ladder(name) for name in (*CORRUPTIONS, "classes dropped")}
         corrupted, self.rows = self.rows, {}
         nothing = {}
         for kind, pixels in junk(self.n).items():
-            nothing[kind] = [self.score(f"junk: {kind}", pixels, None, judge) for judge in self.references]
             corrupted[f"junk: {kind}"] = pixels[:SHOWN]
+            make = partial(tuple, (pixels, None))
+            nothing[kind] = [self.score(f"junk: {kind}", make, judge) for judge in self.references]
         made = sorted(self.generators(names), key=lambda row: row[1]["fd-judge"])
         (HERE / "judges").mkdir(exist_ok=True)
         draw("corruptions", corrupted)

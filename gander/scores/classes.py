@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,14 +14,7 @@ from gander.scores.neighbours import mean_pairwise_distance
 from gander.scores.score import Estimate
 
 
-class ClassifierScore(NamedTuple):
-    """The mean over the splits, in [1, K], and their standard deviation."""
-
-    mean: float
-    spread: float
-
-
-def classifier_score(probabilities: Tensor, splits: int = 10) -> ClassifierScore:
+def classifier_score(probabilities: Tensor, splits: int = 10) -> Estimate:
     """Give exp of the mean divergence KL(p(y|x) || p(y)) for class probabilities (N, K).
 
     K for sure and evenly spread predictions; 1 where all images are predicted alike. Rows are dealt to the
@@ -42,7 +35,7 @@ def classifier_score(probabilities: Tensor, splits: int = 10) -> ClassifierScore
         divergence = torch.special.xlogy(split, split) - torch.special.xlogy(split, marginal)
         scores.append(divergence.sum(1).mean().exp())
     every = torch.stack(scores)
-    return ClassifierScore(float(every.mean()), float(every.std(correction=0)))
+    return Estimate(float(every.mean()), float(every.std(correction=0)) / math.sqrt(max(splits - 1, 1)))
 
 
 def label_fidelity(labels: Tensor, predicted: Tensor) -> float:

@@ -137,12 +137,9 @@ class Comparison:
     @property
     def offers(self) -> set[str]:
         """What it has of that which scores need."""
-        there = {
-            "labels": self.labels is not None,
-            "judge": self.reference.extractor.accuracy is not None,
-            "copies": self.reference.memory is not None,
-        }
-        return {need for need, holds in there.items() if holds}
+        accuracy, memory = self.reference.extractor.accuracy, self.reference.memory
+        needs = {"labels": self.labels, "judge": accuracy, "copies": memory}
+        return {need for need, there in needs.items() if there is not None}
 
     @cached_property
     def _order(self) -> Tensor:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -32,7 +32,8 @@ def extract_in_parts(
 
     More than `patience` images take long enough to show how far it is.
     """
-    shown = progress("Looking at images", len(pixels)) if len(pixels) > patience else _unseen()
+    many = len(pixels) > patience
+    shown = progress("Looking at images", len(pixels)) if many else nullcontext(lambda count: None)
     parts = []
     with shown as advance:
         for start in range(0, len(pixels), at_once):
@@ -43,37 +44,21 @@ def extract_in_parts(
     return Outputs(*map(torch.cat, zip(*parts, strict=True)))
 
 
-@contextmanager
-def _unseen() -> Iterator[Callable[[int], None]]:
-    yield lambda count: None
-
-
 class Extractor(Protocol):
     """A network whose features scores are made of; it computes exactly, as `gander.engine.exact` says."""
 
-    @property
-    def network(self) -> str:
-        """What scores are named after: `judge`, `inception` for the official weights, or another name."""
-
-    @property
-    def description(self) -> str:
-        """How a protocol names the network: equal words, equal weights."""
-
-    @property
-    def resize(self) -> str:
-        """What is done to images first."""
-
-    @property
-    def digest(self) -> str:
-        """Hash of the weights in hex."""
-
-    @property
-    def device(self) -> str:
-        """Where it computes, as torch calls it."""
-
-    @property
-    def accuracy(self) -> float | None:
-        """On held-out real images, where it tells the classes of the data apart; else None."""
+    network: str
+    """What scores are named after: `judge`, `inception` for the official weights, or another name."""
+    description: str
+    """How a protocol names the network: equal words, equal weights."""
+    resize: str
+    """What is done to images first."""
+    digest: str
+    """Hash of the weights in hex."""
+    device: str
+    """Where it computes, as torch calls it."""
+    accuracy: float | None
+    """On held-out real images, where it tells the classes of the data apart; else None."""
 
     def extract(self, pixels: npt.NDArray[np.uint8]) -> Outputs:
         """Give features and probabilities of uint8 images (N, C, S, S)."""

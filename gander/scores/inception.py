@@ -38,7 +38,7 @@ class Inception:
         device: where the network is.
     """
 
-    accuracy = None  # it does not know the classes of the data
+    accuracy: float | None = None  # it does not know the classes of the data
     resize = "by the network, to 299 as in TensorFlow 1"
 
     def __init__(

@@ -127,7 +127,7 @@ class Judge:
         self.record = record
         self.digest = digest
         self.description = f"judge {digest[:12]}"
-        self.accuracy = record.accuracy
+        self.accuracy: float | None = record.accuracy
         self.device = device
         self.path = path
         net.layers = _fused(net.eval().layers)

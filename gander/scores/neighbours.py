@@ -100,13 +100,9 @@ def precision_recall_density_coverage(
         covered |= inside.any(0)
         recalled |= (squared <= fake_reach[start : start + rows, None]).any(0)
     dense = torch.cat(counts).double() / k
-    return Neighbourhood(
-        precision=precise / len(fakes),
-        recall=float(recalled.double().mean()),
-        density=float(dense.mean()),
-        coverage=float(covered.double().mean()),
-        density_error=float(dense.std()) / math.sqrt(len(fakes)),
-    )
+    recall, coverage = (float(reached.double().mean()) for reached in (recalled, covered))
+    error = float(dense.std()) / math.sqrt(len(fakes))
+    return Neighbourhood(precise / len(fakes), recall, float(dense.mean()), coverage, error)
 
 
 def mean_pairwise_distance(features: Tensor, rows: int = 1024) -> Estimate:

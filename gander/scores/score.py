@@ -74,11 +74,10 @@ class Score:
 
     def row(self, digits: int = 17) -> dict[str, Any]:
         """Give it as it is written to a file; the last digits depend on where in memory an array lies."""
-        row = asdict(self)
-        for name, value in row.items():
-            if isinstance(value, float):
-                row[name] = float(f"{value:.{digits}g}")
-        return row
+        return {
+            name: float(f"{value:.{digits}g}") if isinstance(value, float) else value
+            for name, value in asdict(self).items()
+        }
 
 
 def around(value: float, standard_error: float, standard_errors: float = NORMAL) -> tuple[float, float]:

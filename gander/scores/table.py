@@ -150,26 +150,25 @@ class Kernel(_Distance):
         return kernel_distance(compared.reference.features, compared.features)
 
 
-class Precision(_Share):
+class _Neighbours(Metric):
+    def estimate(self, compared: Comparison) -> Estimate:
+        return Estimate(getattr(compared.neighbourhood, self.name))
+
+
+class Precision(_Neighbours, _Share):
     """Share of generated images within the fifth-neighbour balls of real ones, of which none is very wide."""
 
     name, elsewhere, source = "precision", "precision-{}", "after Kynkäänniemi et al. 2019"
     words = "{:.0%} of the images are among real ones"
     in_progress = in_chart = True
 
-    def estimate(self, compared: Comparison) -> Estimate:
-        return Estimate(compared.neighbourhood.precision)
 
-
-class Recall(_Share):
+class Recall(_Neighbours, _Share):
     """Share of real images within the fifth-neighbour balls of generated ones."""
 
     name, elsewhere, source = "recall", "recall-{}", "after Kynkäänniemi et al. 2019"
     words = "{:.0%} of real images are among these"
     of_real = in_progress = in_chart = True
-
-    def estimate(self, compared: Comparison) -> Estimate:
-        return Estimate(compared.neighbourhood.recall)
 
 
 class Density(Metric):
@@ -182,15 +181,12 @@ class Density(Metric):
         return Estimate(compared.neighbourhood.density, compared.neighbourhood.density_error)
 
 
-class Coverage(_Share):
+class Coverage(_Neighbours, _Share):
     """Share of real images with a generated one in their ball: harder to fool than recall."""
 
     name, elsewhere, source = "coverage", "coverage-{}", "after Naeem et al. 2020"
     words = "{:.0%} of real images have one of these near them"
     of_real = True
-
-    def estimate(self, compared: Comparison) -> Estimate:
-        return Estimate(compared.neighbourhood.coverage)
 
 
 class ClassifierScore(Metric):
@@ -203,8 +199,7 @@ class ClassifierScore(Metric):
     def estimate(self, compared: Comparison) -> Estimate:
         from gander.scores.classes import classifier_score
 
-        score = classifier_score(compared.probabilities, splits=10)
-        return Estimate(score.mean, score.spread / 3)  # of ten means: the root of 10 - 1
+        return classifier_score(compared.probabilities, splits=10)
 
 
 class Modes(Metric):
@@ -289,19 +284,7 @@ class Memorised(_Share):
         return "no sign of copies"
 
 
-METRICS: list[Metric] = [
-    Frechet(),
-    FrechetAtInfinity(),
-    Kernel(),
-    Precision(),
-    Recall(),
-    Density(),
-    Coverage(),
-    ClassifierScore(),
-    Modes(),
-    LabelFidelity(),
-    ClassDiversity(),
-    Checkerboard(),
-    Memorised(),
-]
+_FIRST = (Frechet, FrechetAtInfinity, Kernel, Precision, Recall, Density, Coverage)
+_THEN = (ClassifierScore, Modes, LabelFidelity, ClassDiversity, Checkerboard, Memorised)
+METRICS: list[Metric] = [kind() for kind in (*_FIRST, *_THEN)]
 """In the order in which they are shown."""
