@@ -233,10 +233,8 @@ DEMANDED = {
 def test_a_shipped_recipe_holds_what_its_source_demands(name):
     recipe = load_recipe(name)
     assert {path: at(recipe, path) for path in DEMANDED[name]} == DEMANDED[name]
-    expected = next(
-        data for data in ("cifar10", "mnist", "shapes", "quickstart", "folder") if name.startswith(data)
-    )
-    assert recipe.data.source == expected.replace("quickstart", "shapes").replace("folder", "shapes")
+    expected = next((data for data in ("cifar10", "mnist") if name.startswith(data)), "shapes")
+    assert recipe.data.source == expected
 
 
 def leaves(tree, path=""):
