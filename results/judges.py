@@ -39,6 +39,8 @@ SEES = {
     "one image repeated": ("recall", "coverage", "class-diversity"),
     "classes dropped": ("recall", "coverage"),
     "checkerboard": ("precision", "checkerboard"),
+    "pixelated": ("precision", "coverage"),
+    "mixed": ("precision", "coverage"),
 }
 """Which scores should see a corruption; all others precision."""
 
