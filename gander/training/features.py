@@ -62,7 +62,9 @@ def learn_features(features: Features, images: Images, machine: Machine) -> Lear
 
     Raises: DataError where its task needs classes and there are none; StorageError.
     """
-    key = {"design": 2, "data": images.digest, **features.model_dump(exclude={"weight"})}
+    # Other threads or precisions end in other bits, and a run's must not depend on which came first.
+    where = [str(machine.device), machine.precision, machine.threads]
+    key = {"design": 2, "data": images.digest, "on": where, **features.model_dump(exclude={"weight"})}
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
     path = cache_folder() / "features" / f"{name}.safetensors"
 
@@ -96,6 +98,7 @@ def _write(path: Path, features: Features, images: Images, machine: Machine) -> 
         "kind": f"features.{features.kind}",
         "design": "FeatureNet",
         "data": images.digest,
+        "seed": features.seed,
     }
     if features.task is not None:
         training_set, held_out = split_data(images) if features.task == "classes" else _turned(images)
