@@ -96,8 +96,7 @@ def test_photographs_that_are_spoilt_more_are_farther_from_real_ones(reals, phot
     tables = [scored(reals, pixels) for pixels in (fresh, *(corrupt(fresh, each) for each in strengths))]
     distances = [table["fd-judge"].value for table in tables]
     assert distances == sorted(distances)
-    sees = "coverage" if name == "one image repeated" else "precision"
-    assert tables[-1][sees].value < 0.5 * tables[0][sees].value
+    assert tables[-1]["coverage"].value < 0.6 * tables[0]["coverage"].value
 
 
 def test_junk_and_heavy_blur_are_not_called_real(reals, photographs):
