@@ -85,7 +85,14 @@ class _Distance(Metric):
     def verdict(self, estimate: Estimate, floor: Estimate | None, compared: Comparison) -> str:
         if floor is None:
             return "no floor to compare it with"
-        chance = self.standard_errors * math.hypot(estimate.standard_error, floor.standard_error)
+        # An error whose estimate fell to 0 is unknown, and not certain: the other's stands for it.
+        error, of_floor = (
+            estimate.standard_error or floor.standard_error,
+            floor.standard_error or estimate.standard_error,
+        )
+        if not error and estimate.value != floor.value:
+            return "too few images to tell"
+        chance = self.standard_errors * math.hypot(error, of_floor)
         if estimate.value - floor.value <= chance:
             return "not told from real images"
         if floor.value <= 2 * floor.standard_error:  # nothing to be a multiple of

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from gander.data.images import open_images
 from gander.generation.load import Sampler
 from gander.report.evaluation import write_evaluation
 from gander.scores.score import Estimate
-from gander.scores.table import METRICS, Metric
+from gander.scores.table import METRICS, Kernel, Metric
 from gander.training.loop import train
 from tests.judged import dark_and_light, train_judge
 from tests.tiny import BATCH, tiny
@@ -142,3 +143,11 @@ def test_the_document_describes_every_score_in_its_order():
         for metric in METRICS[:-1]
     ]
     assert rows == expected
+
+
+def test_an_error_whose_estimate_fell_to_nothing_is_unknown_and_not_certain():
+    (kernel,) = (metric for metric in METRICS if isinstance(metric, Kernel))
+    say = partial(kernel.verdict, compared=None)
+    assert say(Estimate(-0.0003, 0.0), Estimate(-0.0004, 0.0001)) == "not told from real images"
+    assert say(Estimate(-0.0003, 0.0), Estimate(-0.0004, 0.0)) == "too few images to tell"
+    assert say(Estimate(0.01, 0.001), Estimate(0.0, 0.0)).startswith("told from real images")
