@@ -23,6 +23,7 @@ from gander.actions.evaluate import evaluate
 from gander.errors import UsageError
 from gander.files import file_digest, write_whole
 from gander.generation.load import copy_generator, load
+from gander.generation.source import real_images
 from gander.patch import show_patch
 from gander.recipe.read import load_recipe, read_recipe
 from gander.recipe.schema import Recipe
@@ -61,7 +62,7 @@ def main() -> None:
         raise UsageError(f"{made.generator_file}: is already there, and nothing is overwritten")
     try:
         card = pack(run, made)
-        evaluation = evaluate(made.checked(), n=given.n, use=given.use)
+        evaluation = evaluate(made.checked(), real_images(run), n=given.n, use=given.use)
         facts = evaluation.facts()
         card["pretrained"] |= {
             "scores": {score.name: short(score.row(digits=6)) for score in evaluation.scores},
