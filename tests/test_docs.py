@@ -38,6 +38,9 @@ def runnable(words: list[str], data: Path) -> list[str]:
         words += SHORT
         if any(word.startswith("cifar10") for word in words):
             words.append(f"data.path={data / 'cifar10'}")
+        if any(word.endswith("-fast") for word in words):
+            words = [word.replace("PATH", "shapes") for word in words]
+            words += ["features.epochs=1", "features.width=4"]
     return [str(data / word) if words[3] == "data" and word == "cifar10" else word for word in words]
 
 
