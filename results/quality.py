@@ -107,6 +107,7 @@ def page(rows: list[dict[str, Any]], judge: str, given: argparse.Namespace) -> s
     cells = [f"{floor[name]:.3g}" if floor.get(name) is not None else "" for name in ("fd", *COLUMNS)]
     lines += [f"| real images (floor) | | | {' | '.join(cells)} | {floor['fd-judge']:.3g} | |", ""]
     lines += [
+        "Each row is one training: how much seeds differ is not known from one.",
         f"Distance to `checkerboard`: by the {judge}, which no training saw, of {given.n:,} images",
         "against as many real ones; in brackets 95 % intervals, of other draws of images, not of seeds.",
         "`fd-judge` and `label-fidelity` (floor .91) are of the judge that is shipped.",
