@@ -80,3 +80,12 @@ def mean_of_all(value: Tensor) -> Tensor:
         dist.all_reduce(value)
         value /= world_size()
     return value
+
+
+def rows_of_all(rows: Tensor) -> Tensor:
+    """Give the rows (n, ...) of every process, as many from each, without gradients: (N, ...)."""
+    if world_size() == 1:
+        return rows
+    parts = [torch.empty_like(rows) for _ in range(world_size())]
+    dist.all_gather(parts, rows.contiguous())
+    return torch.cat(parts)

@@ -117,6 +117,7 @@ FLAVOURS: dict[str, dict[str, Any]] = {
         "generator.labels": "concatenated",
         "discriminator.labels": "projected",
         "features": {"kind": "classes", "epochs": 1, "width": 4},
+        "train.d_lr": 0.0003,  # kernels as large as their maps have hardly a slope, of which Adam makes steps
         "penalties": ["energy_distance", "classifier_guidance"],
     },
     "d_steps": _NO_BATCH_NORM

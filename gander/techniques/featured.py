@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import torch.nn.functional as F
 from torch import Tensor
 
+from gander.chance import rows_of_all
 from gander.schedule import NonNegative
 from gander.techniques.slots import Kind, Penalty, Scene, Seen, Side
 
@@ -33,7 +34,9 @@ class EnergyDistance(Penalty):
         assert scene.real is not None
         assert scene.fake is not None
         to_real = _distances(scene.fake, scene.real).mean(1)
-        to_fakes = _distances(scene.fake, scene.fake).sum(1) / (len(scene.fake.images) - 1)
+        apart = _distances(scene.fake, scene.fake)
+        # A pair of fakes is met twice, and moves both of them each time.
+        to_fakes = (2 * apart - apart.detach()).sum(1) / (apart.shape[1] - 1)
         return scene.clock.now(self.weight) * (2 * to_real - to_fakes)
 
 
@@ -58,12 +61,13 @@ class ClassifierGuidance(Penalty):
         return scene.clock.now(self.weight) * term
 
 
-def _distances(one: Seen, other: Seen) -> Tensor:
-    ours, theirs = one.logits.features, other.logits.features
-    assert ours is not None
-    assert theirs is not None
-    theirs = theirs if one is other else theirs.detach()
-    squares = ours.square().sum(1)[:, None] + theirs.square().sum(1) - 2 * ours @ theirs.T
-    if one.labels is not None and other.labels is not None:  # as if each class had an axis of its own
-        squares = squares + 2 * _APART**2 * (one.labels[:, None] != other.labels)
-    return squares.clamp(min=1e-6).sqrt()
+def _distances(ours: Seen, theirs: Seen) -> Tensor:
+    """Measure from our images (n, D) to theirs of all processes (N, D), which are held still: (n, N)."""
+    assert ours.logits.features is not None
+    assert theirs.logits.features is not None
+    # Images that are alike lie close to one another and far from 0, where float32 has no digits left.
+    here, there = ours.logits.features.double(), rows_of_all(theirs.logits.features.detach()).double()
+    squares = here.square().sum(1)[:, None] + there.square().sum(1) - 2 * here @ there.T
+    if ours.labels is not None and theirs.labels is not None:  # as if each class had an axis of its own
+        squares = squares + 2 * _APART**2 * (ours.labels[:, None] != rows_of_all(theirs.labels))
+    return squares.clamp(min=1e-6).sqrt().float()

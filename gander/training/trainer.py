@@ -109,8 +109,9 @@ class Trainer:
             scene = self._scene("d", ("real", "fake"), real, labels, len(real))
             of_g = self._whole_loss(self.g, replace(scene, side="g"))
             of_d = self._whole_loss(self.d, scene)
-            of_g.backward(inputs=self.g.weights, retain_graph=True)  # type: ignore[no-untyped-call]
-            of_d.backward(inputs=self.d.weights)  # type: ignore[no-untyped-call]
+            # D first, whose way does not lead through G: a compiled G can be gone back through once.
+            of_d.backward(inputs=self.d.weights, retain_graph=True)  # type: ignore[no-untyped-call]
+            of_g.backward(inputs=self.g.weights)  # type: ignore[no-untyped-call]
         self._update(self.d)
         self._update(self.g)
         self.parts.observe(scene)
