@@ -66,7 +66,9 @@ def main() -> None:
 
 def measured(run: Run, images: Images, second: Reference, n: int, use: str) -> dict[str, Any]:
     """Score one run by both judges, and by what a classifier learns."""
-    made = generated_samples(run.name, load(run), images, n, seed=0)
+    sampler = load(run)
+    use = use if sampler.conditional else "no"  # without labels there is nothing to learn
+    made = generated_samples(run.name, sampler, images, n, seed=0)
     independent = score_samples(made, second)
     own = evaluate(run, n=n, use={"no": False, "quick": "quick", "full": True}[use], report=print)
     return {
