@@ -165,13 +165,14 @@ def page(rows: list, protocol: dict, floor: dict) -> str:
     return "\n".join(lines)
 
 
-def figure(score: dict | None) -> str:
+def figure(score: dict | None, digits: int = 4) -> str:
     """Write a value with its interval."""
     if score is None:
         return ""
     if score["low"] is None:
-        return f"{score['value']:.4g}"
-    return f"{score['value']:.4g} ({score['low']:.4g} to {score['high']:.4g})"
+        return f"{score['value']:.{digits}g}"
+    value, low, high = (f"{score[name]:.{digits}g}" for name in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
 
 
 if __name__ == "__main__":

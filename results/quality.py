@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from first_scores import figure
 from second_judge import SecondJudge
 
 from gander.actions.evaluate import evaluate
@@ -99,12 +100,12 @@ def page(rows: list[dict[str, Any]], judge: str, given: argparse.Namespace) -> s
         own = {score["name"]: score for score in row["own"]}
         floor = {name: score["floor"] for name, score in independent.items()}
         floor |= {"fd-judge": own["fd-judge"]["floor"]}
-        cells = [figure(independent.get(name, own.get(name))) for name in COLUMNS]
+        cells = [figure(independent.get(name, own.get(name)), 3) for name in COLUMNS]
         use = row["use"]
         learned = f"{use['from_these']:.1%} (real: {use['from_real']:.1%})" if use else ""
         lines.append(
-            f"| `{row['run']}` | {row['images']:,} | {row['seed']} | {figure(independent['fd'])} | "
-            f"{' | '.join(cells)} | {figure(own['fd-judge'])} | {learned} |"
+            f"| `{row['run']}` | {row['images']:,} | {row['seed']} | {figure(independent['fd'], 3)} | "
+            f"{' | '.join(cells)} | {figure(own['fd-judge'], 3)} | {learned} |"
         )
     cells = [f"{floor[name]:.3g}" if floor.get(name) is not None else "" for name in ("fd", *COLUMNS)]
     lines += [f"| real images (floor) | | | {' | '.join(cells)} | {floor['fd-judge']:.3g} | |", ""]
@@ -128,15 +129,6 @@ def page(rows: list[dict[str, Any]], judge: str, given: argparse.Namespace) -> s
             "",
         ]
     return "\n".join(lines)
-
-
-def figure(score: dict[str, Any] | None) -> str:
-    """Write a value with its interval."""
-    if score is None:
-        return ""
-    if score["low"] is None:
-        return f"{score['value']:.3g}"
-    return f"{score['value']:.3g} ({score['low']:.3g} to {score['high']:.3g})"
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ first and its last maps (480 numbers; the other's are 288); another seed, anothe
 
 from __future__ import annotations
 
-import hashlib
 import time
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 
 from gander.data.images import Images
 from gander.engine.exact import exact
+from gander.files import file_digest
 from gander.scores.classifier import split_data
 from gander.scores.extractor import Outputs, extract_in_parts
 
@@ -75,7 +75,7 @@ class SecondJudge:
     def __init__(self, path: Path) -> None:
         self._net = SecondNet().eval().to(memory_format=torch.channels_last)
         self._net.load_state_dict(safetensors.torch.load_file(path))
-        self.digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        self.digest = file_digest(path)
         self.description = f"second judge {self.digest[:12]}"
 
     @exact()

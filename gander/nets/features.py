@@ -79,7 +79,6 @@ class FeatureNet(nn.Module):
                 nn.Sequential(pooled, *_block(second, third), *_block(third, third)),
             ]
         )
-
         self.last = nn.Linear(third, outputs) if outputs else None
 
     def logits(self, maps: Maps) -> Tensor | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from gander.engine.exact import exact
 from gander.errors import DataError, UsageError, first_line
+from gander.files import file_digest
 from gander.scores.extractor import Outputs, extract_in_parts
 from gander.scores.table import INCEPTION
 
@@ -90,7 +90,7 @@ def load_inception(weights: Path, device: str = "cpu") -> Inception:
             torch.load(path, map_location="cpu", weights_only=True)  # torch-fidelity would run what is in it
         net = FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=path)
         kept = path or Path(torch.hub.get_dir()) / "checkpoints" / URL_INCEPTION_V3.rpartition("/")[2]
-        digest = hashlib.sha256(kept.read_bytes()).hexdigest()
+        digest = file_digest(kept)
     except (OSError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise DataError(
             f"--inception {weights}: these weights cannot be read: {first_line(error)}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from gander.data.images import Images
 from gander.data.store import cache_folder
 from gander.engine.exact import exact
 from gander.errors import DataError, first_line
-from gander.files import write_whole
+from gander.files import file_digest, write_whole
 from gander.scores.extractor import Outputs, extract_in_parts
 from gander.scores.table import JUDGE
 
@@ -251,7 +250,7 @@ def load_judge(path: Path, device: str = "cpu") -> Judge:
     with _judge_errors(path):
         net = JudgeNet(record.channels, len(record.classes), record.width)
         net.load_state_dict(safetensors.torch.load_file(path))
-    return Judge(net, record, hashlib.sha256(path.read_bytes()).hexdigest(), device, path)
+    return Judge(net, record, file_digest(path), device, path)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from gander.data.progress import progress
 from gander.data.store import cache_folder, storage_errors
 from gander.engine.distributed import first_then_others
 from gander.engine.machine import Machine
-from gander.files import write_whole
+from gander.files import file_digest, write_whole
 from gander.nets.features import FeatureNet, Features
 from gander.scores.classifier import Classifier, Hyperparameters, Labelled, may_be_mirrored, split_data
 from gander.training.trainer import Trainer
@@ -68,15 +68,16 @@ def learn_features(features: Features, images: Images, machine: Machine) -> Lear
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
     path = cache_folder() / "features" / f"{name}.safetensors"
 
-    def made() -> Path:
-        if _read(path) is None:
+    def made() -> Learned:
+        learned = _read(path)
+        if learned is None:
             _write(path, features, images, machine)
-        return path
+            learned = _read(path)
+            assert learned is not None
+        return learned
 
-    first_then_others(made)
-    learned = _read(path)
-    assert learned is not None
-    return learned
+    found: Learned = first_then_others(made)
+    return found
 
 
 def _read(path: Path) -> Learned | None:
@@ -87,7 +88,7 @@ def _read(path: Path) -> Learned | None:
         weights = safetensors.torch.load_file(path)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError):
         return None
-    return Learned(weights, {**record, "digest": hashlib.sha256(path.read_bytes()).hexdigest()})
+    return Learned(weights, {**record, "digest": file_digest(path)})
 
 
 def _write(path: Path, features: Features, images: Images, machine: Machine) -> None:

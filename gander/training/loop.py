@@ -76,7 +76,7 @@ def resume(run: Run | str | Path, watcher: Watching = None) -> Run:
         env = run.env()
         alike = env["processes"] == world_size()
         machine = choose_machine(recipe.engine, env if alike else None)
-        images = _open(recipe)
+        recipe, images = _open(recipe)
         if images.fingerprint != env["data"]["fingerprint"]:
             raise DataError(
                 f"{images.source}: is not the data this run began with: its fingerprint is "
@@ -146,9 +146,7 @@ def _new_session(
     recipe: Recipe, machine: Machine, inherited: Ancestry = ()
 ) -> tuple[Session, dict[str, Any], list[str]]:
     """Build all that a run needs before anything is written: the nets must fit the data."""
-    images = _open(recipe)
-    if images.labels is None and recipe.data.labels == "if_there":
-        recipe = recipe.without_labels()
+    recipe, images = _open(recipe)
     where = {"source": images.name, "path": images.path}  # so that it is found from any folder
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update=where)})
     session = Session(recipe, images, machine, inherited)
@@ -263,7 +261,8 @@ def _signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _open(recipe: Recipe) -> Images:
+def _open(recipe: Recipe) -> tuple[Recipe, Images]:
+    """Open a recipe's data, and give the recipe as it fits them."""
     data = recipe.data
     images: Images = first_then_others(lambda: open_images(data.source, data.path, data.size))
     if images.labels is None and data.labels == "if_there":
@@ -284,4 +283,4 @@ def _open(recipe: Recipe) -> Images:
             f"train.batch = {recipe.train.batch}: must be a multiple of the {world_size()} processes, "
             "and of twice that with separate D updates"
         )
-    return images
+    return recipe, images
