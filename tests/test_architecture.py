@@ -38,7 +38,8 @@ ROWS = (
     "actions",
     "launch",
     "study",
-    "report dash",
+    "report",
+    "dash",
     "cli",
 )
 ROW = {part: row for row, parts in enumerate(ROWS) for part in parts.split()}

@@ -15,6 +15,7 @@ from typing import Any
 import typer
 
 from gander.cli.benching import bench
+from gander.cli.dashing import dash, report
 from gander.cli.evaluating import evaluate
 from gander.cli.exporting import export
 from gander.cli.generating import GenerateCommand, generate
@@ -38,6 +39,8 @@ for _verb in (train, resume, sample, runs, recipes, data, explain, judge, evalua
     app.command()(_verb)
 app.command(cls=GenerateCommand)(generate)
 app.command()(export)
+app.command()(report)
+app.command()(dash)
 app.command()(bench)
 
 
