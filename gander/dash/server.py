@@ -5,6 +5,7 @@ Runs are asked for by id and files by a closed list of names, so that no path co
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import stat
@@ -56,11 +57,10 @@ class Door:
     The link's token is exchanged for a cookie at its first use, and is worth nothing afterwards.
     """
 
-    def __init__(self, app: Pass, token: str) -> None:
-        self.app, self._token, self._key = app, token, secrets.token_urlsafe(32)
-        self._cookie = (
-            f"gander-{secrets.token_hex(4)}"  # of this server: a browser sends cookies to every port
-        )
+    def __init__(self, app: Pass, token: str, key: str) -> None:
+        self.app, self._token, self._key = app, token, key
+        # A browser sends cookies to every port: two servers must not take each other's away.
+        self._cookie = f"gander-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
     async def __call__(self, scope: Scope, receive: Pass, send: Pass) -> None:
         """Answer 403, exchange the token, or pass on what comes with the cookie."""
@@ -176,17 +176,18 @@ class Answers:
         return self.watched.run(request.path_params["id"])
 
 
-def build_app(folder: Path, token: str, hosts: Sequence[str], read_only: bool = False) -> Starlette:
+def build_app(folder: Path, token: str, key: str, hosts: Sequence[str], read_only: bool = False) -> Starlette:
     """Build the server's application for a folder of runs.
 
     Args:
         token: of the one-time link.
+        key: what the cookie holds that the token is exchanged for.
         hosts: names and addresses by which it may be asked for; others are refused, against DNS rebinding.
         read_only: refuse everything but looking.
     """
     middleware = [
         Middleware(TrustedHostMiddleware, allowed_hosts=[*hosts], www_redirect=False),
-        Middleware(Door, token=token),
+        Middleware(Door, token=token, key=key),
         Middleware(GZipMiddleware, minimum_size=4096),
     ]
     return Starlette(routes=Answers(folder, read_only).routes(), middleware=middleware)

@@ -21,7 +21,9 @@ WRITE = {"x-gander": "page", "origin": HOST}
 
 
 def open_page(folder: Path, read_only: bool = False) -> TestClient:
-    client = TestClient(build_app(folder, "secret", ("127.0.0.1", "localhost"), read_only), base_url=HOST)
+    client = TestClient(
+        build_app(folder, "secret", "key", ("127.0.0.1", "localhost"), read_only), base_url=HOST
+    )
     assert client.get("/?token=secret", follow_redirects=False).status_code == 303
     return client
 
@@ -32,7 +34,7 @@ def ids(client: TestClient) -> dict[str, str]:
 
 def test_the_link_works_once_and_nothing_is_shown_without_it(make_run: Make, tmp_path: Path):
     make_run()
-    app = build_app(tmp_path / "runs", "secret", ("127.0.0.1",))
+    app = build_app(tmp_path / "runs", "secret", "key", ("127.0.0.1",))
     stranger = TestClient(app, base_url=HOST)
     for path in ("/", "/api/runs", "/page/page.js", "/?token=", "/?token=guess", "/api/runs?token=secret"):
         assert stranger.get(path, follow_redirects=False).status_code == 403
