@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -34,7 +34,7 @@ def locked(folder: Path, doing: str) -> IO[bytes]:
     """
     check_system()
     with disk_refusals(folder):
-        file = (folder / LOCK).open("ab+", buffering=0)
+        file = open(folder / LOCK, "ab+", buffering=0, opener=_no_link)  # noqa: SIM115
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             file.truncate(0)
@@ -49,10 +49,25 @@ def locked(folder: Path, doing: str) -> IO[bytes]:
     return file
 
 
+def _no_link(path: str, flags: int) -> int:
+    """Open a file itself; a link is an OSError, and a pipe is not waited for."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+
+
+def check_plain(paths: Iterable[Path]) -> None:
+    """Raise StorageError where one is a link, a pipe or a device: what leads elsewhere, or is waited for."""
+    for path in paths:
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise StorageError(
+                f"{path}: is a link, a pipe or a device, and nothing is read or written through it",
+                hint=f"put the file or folder itself there, or rm {path}",
+            )
+
+
 def is_locked(folder: Path) -> bool:
     """Tell whether a process holds a folder for writing now."""
     try:
-        with (folder / LOCK).open("rb") as file:
+        with open(folder / LOCK, "rb", opener=_no_link) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

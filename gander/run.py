@@ -15,13 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from gander.errors import CheckpointError, StorageError, UsageError, did_you_mean
-from gander.files import draft_of, file_digest, is_locked, locked, storage_error, write_whole
+from gander.files import check_plain, draft_of, file_digest, is_locked, locked, storage_error, write_whole
 from gander.history import History, best_of, read_rows
 
 BEST = "best.safetensors"
 RESUME = "gander resume RUN"
 PRETRAINED = Path(__file__).parent / "pretrained"
 PRETRAINED_FORMAT = 1
+_CHECKPOINT = re.compile(r"images-\d{12}")
+_DRAFT = re.compile(
+    r"\.(((best|generator|average-\d)\.safetensors|state\.json|log\.jsonl|metrics\.jsonl)"
+    r"|(reals|curves|images-\d{12})\.png)-\d+\.draft"
+)
 _WEIGHTS = re.compile(r"(best|generator|average-[2-9])\.safetensors")
 
 
@@ -105,6 +110,12 @@ class Run:
         """The weights of a further average, from 2."""
         return self.path / f"average-{number}.safetensors"
 
+    def plain(self) -> Run:
+        """Return itself; StorageError where what it holds is not its own, but a link that leads elsewhere."""
+        for places in ("*", "samples/*", "checkpoints/*", "checkpoints/images-*/*"):
+            check_plain(self.path.glob(places))
+        return self
+
     def write_state(self, state: str, more: Mapping[str, Any]) -> None:
         """Say what the run is doing: running, finished, stopped or failed; and the time, as its heartbeat."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -135,7 +146,7 @@ class Run:
 
     def saved(self) -> list[Path]:
         """List the folders of its checkpoints, whole or damaged, oldest first."""
-        return sorted(self.checkpoints.glob("images-*"))
+        return sorted(path for path in self.checkpoints.glob("images-*") if _CHECKPOINT.fullmatch(path.name))
 
     def sheet_file(self, images: int) -> Path:
         """Give the name of the contact sheet made after so many images."""
@@ -284,7 +295,7 @@ def find_run(name: str) -> Run:
         if (path / "recipe.toml").is_file():
             if name in shipped:
                 logging.getLogger(__name__).info("%s: the run in this folder, not the pretrained one", path)
-            return Run(path)
+            return Run(path).plain()
     if name in shipped:
         return shipped[name].checked()
     names = [run.name for run in list_runs()]
@@ -305,10 +316,10 @@ def writing(run: Run) -> Iterator[None]:
 
     Raises: RunInUseError with the holder's process number.
     """
-    with locked(run.path, "training"):
+    with locked(run.plain().path, "training"):
         try:
-            for draft in [*run.path.glob(".*.draft"), *run.path.glob("samples/.images-*.draft")]:
-                if draft.is_file():  # a process that was killed here left it
+            for draft in [*run.path.iterdir(), *run.path.glob("samples/*")]:
+                if _DRAFT.fullmatch(draft.name):  # a process that was killed here left it
                     draft.unlink(missing_ok=True)
         except OSError as error:
             raise storage_error(error, run.path, RESUME) from None

@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -255,3 +256,35 @@ def test_a_damaged_env_file_is_one_line(content):
         run.env_file.write_bytes(content)
     with pytest.raises(StorageError, match=r"env\.json: cannot be read"):
         run.env()
+
+
+@pytest.mark.parametrize("name", [".lock", "checkpoints", "samples", "log.jsonl", "samples/images-1.png"])
+def test_nothing_is_read_or_written_through_a_link_in_a_run(name, tmp_path):
+    run, goal = made(tmp_path / "run"), tmp_path / "goal"
+    (tmp_path / "elsewhere").mkdir()
+    goal.write_text("kept")
+    with suppress(OSError):
+        (run.path / name).rmdir()
+    (run.path / name).symlink_to(tmp_path / "elsewhere" if "." not in name else goal)
+    for use in (lambda: find_run(str(run.path)), lambda: writing(run).__enter__()):
+        with pytest.raises(StorageError, match="is a link, a pipe or a device"):
+            use()
+    assert not in_use(run)
+    assert goal.read_text() == "kept"
+
+
+def test_a_lock_that_is_a_pipe_is_not_waited_for(tmp_path):
+    run = made(tmp_path / "run")
+    os.mkfifo(run.path / ".lock")
+    assert not in_use(run)
+
+
+def test_what_others_have_put_into_a_run_stays(tmp_path):
+    run = made(tmp_path / "run")
+    others = [".notes.draft", ".notes-1.draft", "samples/.images-old.draft"]
+    own = [".state.json-1.draft", "samples/.images-000000000012.png-7.draft", ".best.safetensors-3.draft"]
+    for name in (*others, *own):
+        (run.path / name).write_text("")
+    with writing(run):
+        assert all((run.path / name).exists() for name in others)
+        assert not any((run.path / name).exists() for name in own)

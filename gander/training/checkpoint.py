@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from gander.files import disk_refusals, draft_of
 from gander.run import RESUME, Pretrained, Run
 
 _TENSORS, _PROGRESS, _MANIFEST = "state.safetensors", "progress.json", "manifest.json"
+_DEBRIS = re.compile(r"\.(images-\d{12}-\d+\.draft|replaced-images-\d{12})")
 _FORMAT = 2  # 1 held random states, and memories under other names
 
 
@@ -71,15 +73,23 @@ def tidy_checkpoints(run: Run, keep: int, best: int | None) -> None:
 
     The one of `best` images stays.
     """
-    for debris in run.checkpoints.glob(".*"):
-        shutil.rmtree(debris, ignore_errors=True)
+    for debris in filter(_DEBRIS.fullmatch, (path.name for path in run.checkpoints.glob(".*"))):
+        _drop(run.checkpoints / debris)
     good, chosen = 0, None if best is None else _folder(run, best)
     for folder in reversed(run.saved()):
         if good >= keep:
             if folder != chosen:
-                shutil.rmtree(folder, ignore_errors=True)
+                _drop(folder)
         elif _has_its_sizes(folder):  # to hash them would read `keep` times what a save writes
             good += 1
+
+
+def _drop(folder: Path) -> None:
+    """Delete what a checkpoint consists of; what else lies there is nobody's to delete but its owner's."""
+    with suppress(OSError):
+        for name in (_MANIFEST, _TENSORS, _PROGRESS):
+            (folder / name).unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def newest_checkpoint(run: Run) -> tuple[Checkpoint | None, list[str]]:

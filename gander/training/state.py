@@ -53,7 +53,8 @@ def adopt_generator(trainer: Trainer, weights: Mapping[str, Tensor], images: int
 
 def _take(trainer: Trainer, tensors: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:
     """Copy what fits; say what this training misses, and what the tensors hold beyond it."""
-    left = {name for name in tensors if not name.startswith("stats.")}
+    sums = torch.zeros(2, dtype=torch.float64)
+    left = {name for name in tensors if not name.startswith("stats.") or not _fits(tensors[name], sums)}
     missing: list[str] = []
     for name, module in _modules(trainer).items():
         for key, own in module.state_dict().items():
@@ -93,20 +94,23 @@ def _optimiser_state(learner: Learner) -> Tensors:
 
 
 def _take_moments(learner: Learner, tensors: Mapping[str, Tensor], prefix: str) -> set[str]:
-    """Fill the moments in the memory layout of their weights, as they were; give the names used."""
-    weights = dict(learner.net.named_parameters())
+    """Fill the moments in the memory layout of their weights, as they were; give the names used.
+
+    The kernel that reads them does not ask for their shape or type, so that none but its own gets there.
+    """
     used: set[str] = set()
     learner.optimiser.state.clear()
-    for name in sorted(name for name in tensors if name.startswith(prefix)):
-        weight_name, _, key = name.removeprefix(prefix).rpartition(".")
-        weight, saved = weights.get(weight_name), tensors[name]
-        if weight is None or saved.shape not in (weight.shape, torch.Size()):
-            continue
-        like = weight if saved.shape == weight.shape else saved.to(weight.device)
-        held = torch.empty_like(like, dtype=saved.dtype, requires_grad=False)
-        learner.optimiser.state.setdefault(weight, {})[key] = held.copy_(saved)
-        used.add(name)
-    for weight, state in [*learner.optimiser.state.items()]:
-        if len(state) < 3:  # a count of steps without its moments is worth nothing
-            del learner.optimiser.state[weight]
+    for name, weight in learner.net.named_parameters():
+        like = {"step": torch.zeros((), device=weight.device), "exp_avg": weight, "exp_avg_sq": weight}
+        names = {key: f"{prefix}{name}.{key}" for key in like}
+        if all(_fits(tensors.get(names[key]), own) for key, own in like.items()):
+            learner.optimiser.state[weight] = {
+                key: torch.empty_like(own, requires_grad=False).copy_(tensors[names[key]])
+                for key, own in like.items()
+            }
+            used |= {*names.values()}
     return used
+
+
+def _fits(saved: Tensor | None, own: Tensor) -> bool:
+    return saved is not None and (saved.shape, saved.dtype) == (own.shape, own.dtype)

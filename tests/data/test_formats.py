@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import gzip
 import io
 import json
 import pickle
 import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -111,6 +113,67 @@ def test_a_pickle_that_calls_anything_is_refused_before_it_does(tmp_path):
             unpickle(pickle.dumps(trap, protocol=2))
     assert not mark.exists()
     assert unpickle(cifar_batch(*drawn(3)))[b"labels"] == [0, 1, 2]
+
+
+class Calls:
+    """What a pickle may ask for: a call, and then a state."""
+
+    def __init__(self, called, *given, state=None):
+        self.reduced = (called, given, state)
+
+    def __reduce__(self):
+        return self.reduced
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        Calls(np.ndarray, (2,), np.dtype("O")),  # its addresses would be the file's
+        Calls(np.ndarray, (1 << 40,), np.dtype("u1")),
+        Calls(np.dtype, "V2000000000"),
+        np.array([{}, {}], object),
+        np.zeros((2, 3), np.int64),
+        np.asfortranarray(np.zeros((2, 3), np.uint8)),
+        Calls(codecs.encode, "text", "rot13"),
+        Calls(np.ndarray, state={"__call__": 1}),
+    ],
+)
+def test_a_pickle_makes_no_array_but_of_bytes_that_it_holds(made):
+    with pytest.raises(pickle.UnpicklingError, match="refused"):
+        unpickle(pickle.dumps({b"data": made}, 2))
+
+
+def test_a_small_pickle_takes_little_memory(tmp_path):
+    text = b"X" + (1 << 20).to_bytes(4, "little") + b"a" * (1 << 20) + b"q\x01"
+    encode = b"c_codecs\nencode\nq\x02h\x01X\x06\0\0\0latin1\x86R"
+    again = (b"h\x02" + encode.partition(b"q\x02")[2]) * 100
+    for bomb in (
+        b"\x80\x02](" + text + encode + again + b"e.",  # a hundred copies
+        b"\x80\x02}r\xff\xff\xff\xff.",  # a memo of four thousand million places
+        b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x7f}.",
+    ):
+        tracemalloc.start()
+        with contextlib.suppress(Exception):
+            unpickle(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 27
+        tracemalloc.stop()
+
+
+def test_a_label_that_is_a_list_of_lists_is_not_written_out(tmp_path):
+    label: list = []
+    for _ in range(60):  # in full it would be two to the sixtieth long
+        label = [label, label]
+    batch = pickle.loads(cifar_batch(*drawn(1))) | {b"labels": [label]}
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    (folder / "batches.meta").write_bytes(pickle.dumps({b"label_names": [label]}, 2))
+    with pytest.raises(DataError, match="label_names are not texts"):
+        open_images(path=str(folder))
+    (folder / "batches.meta").write_bytes(pickle.dumps({b"label_names": [b"ant"]}, 2))
+    for number in range(1, 6):
+        (folder / f"data_batch_{number}").write_bytes(pickle.dumps(batch, 2))
+    with pytest.raises(DataError, match="a list of whole numbers"):
+        open_images(path=str(folder))
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])

@@ -179,6 +179,17 @@ def test_what_is_there_already_is_not_written_again(run):
     assert {path: path.stat().st_mtime_ns for path in run.checkpoints.rglob("*")} == before
 
 
+def test_what_is_no_checkpoint_of_this_program_is_not_deleted(run):
+    others = ["images-000000000001-keepme", ".images-mine", "images-000000000001/notes.txt"]
+    for name in others:
+        path = run.checkpoints / name
+        path.write_text("mine") if path.suffix else path.mkdir()
+    save(run, 3)
+    save(run, 4)
+    assert all((run.checkpoints / name).exists() for name in others)
+    assert good(run) == [4, 3]
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 def test_a_number_that_is_not_finite_is_never_saved(run, bad):
     for dtype in (torch.float32, torch.float64, torch.bfloat16):

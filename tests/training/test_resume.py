@@ -149,6 +149,18 @@ def test_a_tensor_of_another_shape_is_refused_by_name(midway):
         resume(midway)
 
 
+@pytest.mark.parametrize(
+    "moment", [torch.zeros(()), torch.zeros(3), torch.zeros(1, dtype=torch.float64), torch.zeros(1).long()]
+)
+def test_a_moment_of_another_shape_or_type_never_reaches_the_kernel(moment, midway):
+    saved, _ = newest_checkpoint(midway)
+    name = "d_optimiser.head.score.bias.exp_avg"
+    assert saved.tensors[name].shape == (1,)
+    rewritten(midway, saved.tensors | {name: moment}, saved.progress)
+    with pytest.raises(CheckpointError, match=r"d_optimiser\.head\.score\.bias\.\w+, which this recipe"):
+        resume(midway)
+
+
 def test_other_data_under_the_same_path_is_refused(tmp_path):
     run = stopped_run(tiny(tmp_path), tmp_path / "run", 6)
     before = contents(run)
