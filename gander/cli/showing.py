@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 import os
+import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -159,29 +160,45 @@ def data(
         int | None, typer.Option("--size", min=8, max=128, help="Make images square, pixels a side.")
     ] = None,
     split: Annotated[str, typer.Option("--split", help="train or test.")] = "train",
+    image: Annotated[str, typer.Option("--image", help="The column of the images.", show_default=False)] = "",
+    label: Annotated[str, typer.Option("--label", help="The column of the labels.", show_default=False)] = "",
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Draw some of the images, a row a class: a new .png.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List the data sets known by name, or check one: every broken image and label, counts, channel means."""
-    from gander.data.check import inspect_data
+    from gander.data.check import draw_images, inspect_data
+    from gander.data.images import open_images
     from gander.data.names import NAMED, SHAPES
+    from gander.data.origins import listed, other_sizes
+    from gander.pictures.sheet import save_png
 
     if source is None:
         names = [SHAPES, *NAMED]
         say(json.dumps(names) if as_json else "\n".join([*names, "next    gander data NAME, or a path"]))
         return
-    summary = inspect_data(source, size=size, split=split)
+    if to is not None:
+        _check_picture(to)
+    summary = inspect_data(source, size=size, split=split, columns=(image, label))
     if as_json:
         say(json.dumps(summary.as_dict()))
     else:
         for figure, value in summary.rows():
             say(f"{figure:<14} {value}")
-        for problem in summary.problems:
-            say(f"  {problem}")
+        for line in listed(summary.problems):
+            say(f"  {line}")
+    if to is not None:
+        save_png(draw_images(open_images(source, "", size, split, True, (image, label))), to)
+        say(f"sheet          {to}")
     if count := len(summary.problems):
         what = "image or label" if count == 1 else "images or labels"
-        raise DataError(f"{source}: {count:,} {what} cannot be used")
+        hint = f"gander data {shlex.quote(source)} --size 32" if other_sizes(summary.problems) else ""
+        raise DataError(f"{source}: {count:,} {what} cannot be used", hint=hint)
     if not as_json:
-        say(f"next    gander train RECIPE data={source}")
+        chosen = {"data": source, "data.size": size, "data.image": image, "data.label": label}
+        edits = show_patch({path: value for path, value in chosen.items() if value})
+        say(f"next    gander train RECIPE {edits}")
 
 
 def explain(name: Annotated[str | None, typer.Argument(help="A technique, as in a recipe.")] = None) -> None:
@@ -207,6 +224,14 @@ def explain(name: Annotated[str | None, typer.Argument(help="A technique, as in 
                 about = f"  {field.description}" if field.description else ""
                 say(f"  {field.alias or setting:<14} {default}{about}")
     say("next    gander explain lists the others; gander recipes shows them in use")
+
+
+def _check_picture(path: Path) -> None:
+    """Raise UsageError where a picture cannot be written there."""
+    check_free(path)
+    if path.suffix != ".png":
+        raise UsageError(f'--to "{path}": give a name that ends in .png')
+    check_folder(path)
 
 
 def _default(value: Any) -> str:

@@ -6,9 +6,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from gander.data.images import as_images, find_stored
+from gander.data.images import Images, as_images, find_stored
 from gander.data.origins import Pixels, Problem
+from gander.pictures.sheet import contact_sheet
 
 CHUNK = 1024
 
@@ -24,6 +26,7 @@ class Summary:
         duplicates: images that repeat the pixels of another.
         store: the folder of the decoded images.
         problems: every image, label or file that cannot be used.
+        notes: what was passed over, or decided.
     """
 
     source: str
@@ -38,6 +41,7 @@ class Summary:
     fingerprint: str
     store: str
     problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data, for JSON."""
@@ -56,16 +60,23 @@ class Summary:
             ("duplicates", f"{self.duplicates:,}"),
             ("fingerprint", self.fingerprint),
             ("store", self.store),
+            *(("note", note) for note in self.notes),
             ("problems", f"{len(self.problems):,}"),
         ]
 
 
-def inspect_data(source: str = "", path: str = "", size: int | None = None, split: str = "train") -> Summary:
+def inspect_data(
+    source: str = "",
+    path: str = "",
+    size: int | None = None,
+    split: str = "train",
+    columns: tuple[str, str] = ("", ""),
+) -> Summary:
     """Read a data set in one pass and sum it up, bad images and labels included.
 
     Raises: DataError where there is no such data, or no image of it can be used.
     """
-    stored = find_stored(source, path, size, split)
+    stored = find_stored(source, path, size, split, columns)
     images = as_images(stored, source, path)
     means, deviations = _moments(images.pixels)
     return Summary(
@@ -81,7 +92,18 @@ def inspect_data(source: str = "", path: str = "", size: int | None = None, spli
         fingerprint=images.fingerprint,
         store=str(stored.folder),
         problems=stored.problems,
+        notes=stored.notes,
     )
+
+
+def draw_images(images: Images, columns: int = 10) -> Image.Image:
+    """Draw the first images of each class, a row a class, or the first hundred."""
+    labels = np.zeros(len(images), np.int64) if images.labels is None else images.labels
+    each = columns if images.classes else columns * columns
+    rows = [np.flatnonzero(labels == label)[:each] for label in range(len(images.classes) or 1)]
+    chosen = np.concatenate(rows)
+    names = images.classes if all(len(row) == columns for row in rows) else ()
+    return contact_sheet(np.asarray(images.pixels[chosen]), columns, row_names=names)
 
 
 def _moments(pixels: Pixels) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -16,7 +16,7 @@ MOST_PIXELS = 1 << 24
 MOST_CLASSES = 1000
 """How many classes labels without names may speak of."""
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 
 
 def decode(image: Image, size: int | None) -> Pixels:
@@ -53,6 +53,8 @@ def _read(encoded: bytes, size: int | None) -> Pixels:
     width, height = picture.size
     if width * height > MOST_PIXELS:
         raise ValueError(f"{width} x {height} pixels, more than the {MOST_PIXELS:,} that are decoded")
+    if getattr(picture, "n_frames", 1) > 1:
+        raise ValueError("holds several pictures; write each into a file of its own")
     picture.load()
     if "exif" in picture.info:
         picture = PIL.ImageOps.exif_transpose(picture)

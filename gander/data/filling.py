@@ -35,9 +35,10 @@ def fill(folder: Path, origin: Origin, size: int | None, title: str) -> None:
         filling = _fill(folder, origin, size, title, channels=0)
     except _ColourAfterGrey:
         filling = _fill(folder, origin, size, title, channels=3)
+    meta = filling.meta()
     if filling.labelled:
         np.save(folder / "labels.npy", np.array(filling.labels, np.int64))
-    (folder / "meta.json").write_text(json.dumps(filling.meta()))
+    (folder / "meta.json").write_text(json.dumps(meta))
 
 
 def _fill(folder: Path, origin: Origin, size: int | None, title: str, channels: int) -> _Filling:
@@ -77,6 +78,8 @@ class _Filling:
         self.labelled = contents.labelled
         self.classes = contents.classes if contents.labelled else ()
         self.named = bool(self.classes)
+        self.words: dict[str, int] = {}  # labels that are names, where the files list no classes
+        self.notes = contents.notes
         self.labels: list[int] = []
         self.hashes: list[bytes] = []
         self.problems: list[Problem] = []
@@ -93,7 +96,7 @@ class _Filling:
             except ValueError as error:
                 reasons.append(str(error))
             try:
-                label = class_index(entry.label, len(self.classes) or MOST_CLASSES) if self.labelled else 0
+                label = self._label(entry.label) if self.labelled else 0
             except ValueError as error:
                 reasons.append(str(error))
             if reasons:
@@ -106,6 +109,17 @@ class _Filling:
             block = np.stack(kept)
             self.fingerprint.update(block.data)
             self.file.write(block.data)
+
+    def _label(self, label: object) -> int:
+        if isinstance(label, str) and self.classes:
+            return self.classes.index(label) if label in self.classes else class_index(label, 0)
+        if isinstance(label, str) and (self.words or not self.labels):
+            if label not in self.words and len(self.words) == MOST_CLASSES:
+                raise ValueError(f"the label {label} is one of more than {MOST_CLASSES:,}")
+            return self.words.setdefault(label, len(self.words))
+        if self.words:
+            raise ValueError(f"the label {label} is no name, as the first is")
+        return class_index(label, len(self.classes) or MOST_CLASSES)
 
     def _fitted(self, image: Pixels | str) -> Pixels:
         if isinstance(image, str):
@@ -120,7 +134,11 @@ class _Filling:
 
     def meta(self) -> dict[str, Any]:
         """Describe the folder; mirrors differ in the order of images, so the digest does not depend on it."""
-        if self.labelled and not self.classes:
+        if self.words:
+            self.classes, self.named = tuple(sorted(self.words)), True
+            places = {number: self.classes.index(word) for word, number in self.words.items()}
+            self.labels = [places[label] for label in self.labels]
+        elif self.labelled and not self.classes:
             self.classes = tuple(str(index) for index in range(max(self.labels) + 1))
         shape = (len(self.hashes), self.channels, self.side, self.side)
         self.fingerprint.update(np.array(self.labels if self.labelled else [], "<i8").tobytes())
@@ -135,6 +153,7 @@ class _Filling:
             "named": self.named,
             "fingerprint": self.fingerprint.hexdigest(),
             "digest": digest.hexdigest(),
+            "notes": self.notes,
             "duplicates": len(self.hashes) - len({*self.hashes}),
             "problems": [astuple(problem) for problem in self.problems],
         }

@@ -35,6 +35,7 @@ class Images:
         source: what was asked for, a name or a path, as it was written.
         digest: sha256 in hex of pixels and labels, whatever their order; "" for what is in no store.
         name, path: what finds them again from anywhere: a name or "", and an absolute path or "".
+        notes: what of the files was passed over, or decided for them.
     """
 
     pixels: Pixels
@@ -45,6 +46,7 @@ class Images:
     digest: str = ""
     name: str = ""
     path: str = ""
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -90,7 +92,12 @@ def hashes_of(pixels: Pixels) -> list[bytes]:
 
 
 def open_images(
-    source: str = "", path: str = "", size: int | None = None, split: str = "train", skip_bad: bool = False
+    source: str = "",
+    path: str = "",
+    size: int | None = None,
+    split: str = "train",
+    skip_bad: bool = False,
+    columns: tuple[str, str] = ("", ""),
 ) -> Images:
     """Open a data set; the first time it is downloaded, where it is a name, and decoded.
 
@@ -100,15 +107,14 @@ def open_images(
         size: pixels a side; crops to the centred square and resizes. None leaves images as they are.
         split: train or test; data on disk that names no splits is read whole for both.
         skip_bad: go on without images and labels that cannot be used.
+        columns: of images and labels, in files that name them; "" for those of a known name.
 
     Raises: DataError, listing every bad image and label found in one pass; StorageError.
     """
-    stored = find_stored(source, path, size, split)
+    stored = find_stored(source, path, size, split, columns)
     if stored.problems and not skip_bad:
         place = path or source
-        size = stored.pixels.shape[-1]
-        hint = f"gander data {place} lists them all; data.size={size} if only sizes differ"
-        raise refusal(place, stored.problems, hint)
+        raise refusal(place, stored.problems, f"gander data {place} --json lists them all")
     return as_images(stored, source, path)
 
 
@@ -116,7 +122,7 @@ def as_images(stored: Stored, source: str, path: str) -> Images:
     """Return what a folder of the store holds, good images only."""
     name, place = _located(source, path)
     held = stored.pixels, stored.labels, stored.classes, stored.fingerprint
-    return Images(*held, source or path, stored.digest, name, str(place or ""))
+    return Images(*held, source or path, stored.digest, name, str(place or ""), stored.notes)
 
 
 def is_data(source: str) -> bool:
@@ -137,7 +143,9 @@ def _located(source: str, path: str) -> tuple[str, Path | None]:
     return source, Path(path).expanduser().absolute() if path else None
 
 
-def find_stored(source: str, path: str, size: int | None, split: str) -> Stored:
+def find_stored(
+    source: str, path: str, size: int | None, split: str, columns: tuple[str, str] = ("", "")
+) -> Stored:
     """Open a data set in the store, good images only, with the problems of the others beside them.
 
     Raises: DataError where there is no such data, or no image of it can be used.
@@ -149,7 +157,7 @@ def find_stored(source: str, path: str, size: int | None, split: str) -> Stored:
     name, place = _located(source, path)
     named = NAMED.get(name)
     if place is not None:
-        stored = open_stored(find_origin(place, split), size, path or source)
+        stored = open_stored(find_origin(place, split, *columns), size, path or source)
     elif name == SHAPES:
         return open_stored(shapes_origin(split), size, source)
     elif named:

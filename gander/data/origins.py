@@ -24,7 +24,9 @@ Image = bytes | Pixels | Callable[[], bytes]
 _CARD = "dataset.json"
 
 SHOWN = 20
-"""Problems that an error lists before it only counts."""
+"""Problems that are listed one by one, and causes if there are more."""
+
+_OTHER_SIZE = re.compile("pixels is not square|, where the first image has|a side can be used")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,14 @@ class Contents:
     Args:
         classes: the names that the files carry; () where they carry none.
         count: how many entries are expected, for the progress line; None where that is not known.
+        notes: what of the files was passed over, or decided for them.
     """
 
     entries: Iterable[Entry]
     labelled: bool
     classes: tuple[str, ...] = ()
     count: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,14 +126,26 @@ def numbered(file: str, samples: Iterable[tuple[Image, object]]) -> Iterator[Ent
 def array_entries(
     file: str, images: Pixels, labels: Sequence[Any] | npt.NDArray[Any] | None
 ) -> Iterator[Entry]:
-    """Pair images (N, H, W, C) with labels (N,), or (N, 1) as some save them."""
+    """Pair images (N, H, W, C) with labels (N,), (N, 1) or one-hot (N, K), as some save them."""
     if labels is None:
         labels = [None] * len(images)
-    elif isinstance(labels, np.ndarray) and labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
+    elif isinstance(labels, np.ndarray) and isinstance(labels := _plain_labels(labels), str):
+        yield unreadable(file, labels)
+        return
     if len(images) != len(labels):
         yield unreadable(file, f"{len(images):,} images, but {len(labels):,} labels")
     yield from numbered(file, zip(images, labels, strict=False))
+
+
+def _plain_labels(labels: npt.NDArray[Any]) -> npt.NDArray[Any] | str:
+    """Return labels (N,), or why there are none."""
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    elif labels.ndim == 2 and ((labels == 1).sum(1) == 1).all() and ((labels == 0) | (labels == 1)).all():
+        labels = labels.argmax(1)
+    elif labels.ndim == 2:
+        return f"labels of {labels.shape[1]} numbers an image; allowed are one, or a 1 among 0s"
+    return labels.astype(str) if labels.dtype.kind == "S" else labels
 
 
 @contextmanager
@@ -144,11 +160,26 @@ def damaged(place: str | Path) -> Iterator[None]:
         raise DataError(f"{place}: damaged, or not what its name says: {reason}") from error
 
 
-def refusal(place: str, problems: Iterable[Problem], hint: str = "") -> DataError:
-    """Make the error that lists the first problems and counts the rest."""
-    all_problems = [*problems]
-    count = len(all_problems)
-    lines = [f"{place}: {count:,} images, labels or files cannot be used:", *map(str, all_problems[:SHOWN])]
-    if count > SHOWN:
-        lines.append(f"and {count - SHOWN:,} more")
-    return DataError(*lines, hint=hint)
+def refusal(place: str, problems: Sequence[Problem], hint: str = "") -> DataError:
+    """Make the error that lists problems, and says what mends images of other sizes."""
+    head = f"{place}: {len(problems):,} images, labels or files cannot be used:"
+    if other_sizes(problems):
+        hint = "data.size=32 (--size 32) crops images to a square and resizes them" + f"; {hint}" * bool(hint)
+    return DataError(head, *listed(problems), hint=hint)
+
+
+def other_sizes(problems: Iterable[Problem]) -> bool:
+    """Say whether some of the problems are mended by `data.size`."""
+    return any(_OTHER_SIZE.search(problem.reason) for problem in problems)
+
+
+def listed(problems: Sequence[Problem]) -> list[str]:
+    """List problems in at most `SHOWN` lines and one: where there are more, by their causes."""
+    causes: dict[str, list[Problem]] = {}
+    for problem in problems:
+        cause = re.sub(r"\d[\d.]*", "0", problem.reason) if len(problems) > SHOWN else str(problem)
+        causes.setdefault(cause, []).append(problem)
+    alike = sorted(causes.values(), key=len, reverse=len(problems) > SHOWN)
+    lines = [f"{same[0]}" + f"; and {len(same) - 1:,} like it" * (len(same) > 1) for same in alike[:SHOWN]]
+    left = sum(map(len, alike[SHOWN:]))
+    return lines + [f"and {left:,} more"] * bool(left)

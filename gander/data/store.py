@@ -21,7 +21,7 @@ from gander.data.origins import Origin, Pixels, Problem
 from gander.errors import DataError, StorageError
 from gander.files import draft_of, one_at_a_time, write_whole
 
-VERSION = 1
+VERSION = 2
 """Raised when the same files would decode to other pixels."""
 
 ABANDONED_SECONDS = 24 * 3600
@@ -36,6 +36,7 @@ class Stored:
         digest: a hash of images and labels that does not depend on their order.
         duplicates: how many images repeat the pixels of another.
         problems: what could not be stored, and why.
+        notes: what was passed over, or decided.
     """
 
     folder: Path
@@ -47,6 +48,7 @@ class Stored:
     digest: str
     duplicates: int
     problems: tuple[Problem, ...]
+    notes: tuple[str, ...] = ()
 
 
 def cache_folder() -> Path:
@@ -130,7 +132,7 @@ def _load(folder: Path) -> Stored | None:
         labels = np.load(folder / "labels.npy") if meta["labelled"] else None
         classes, problems = tuple(meta["classes"]), tuple(Problem(*problem) for problem in meta["problems"])
         known = meta["named"], meta["fingerprint"], meta["digest"], meta["duplicates"]
-        return Stored(folder, pixels, labels, classes, *known, problems)
+        return Stored(folder, pixels, labels, classes, *known, problems, tuple(meta["notes"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -112,7 +112,7 @@ class DataSource:
 def real_images(run: Run) -> Images:
     """Open the data that a run was trained on."""
     data = read_recipe(run).data
-    return open_images(data.source, data.path, data.size)
+    return open_images(data.source, data.path, data.size, columns=data.columns)
 
 
 def _check_shape(name: str, shape: tuple[int, ...], reals: Images) -> None:

@@ -65,7 +65,8 @@ class Data(Settings):
     """What is learned: a name (downloaded once), or a path to what is on disk.
 
     With both, `path` is read and nothing is downloaded. `size` makes images square: a centre crop, resized.
-    `labels = "if_there"` makes a recipe with labels one without for data that have none.
+    `labels = "if_there"` makes a recipe with labels one without for data that have none. `image` and `label`
+    choose among the columns of Parquet, npz and CSV; in a CSV without names, `label` is `first` or `last`.
     """
 
     source: str = Field(default="", max_length=1000)
@@ -73,6 +74,13 @@ class Data(Settings):
     size: int | None = Field(default=None, ge=8, le=128, description="pixels a side")
     mirror: bool = Field(default=False, description="flip half of the images left to right")
     labels: Literal["needed", "if_there"] = "needed"
+    image: str | None = Field(default=None, max_length=200, description="column of the images")
+    label: str | None = Field(default=None, max_length=200, description="column of the labels")
+
+    @property
+    def columns(self) -> tuple[str, str]:
+        """Name the columns of images and labels; "" for those of a known name."""
+        return self.image or "", self.label or ""
 
 
 class Train(Settings):

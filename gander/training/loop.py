@@ -163,7 +163,7 @@ def _new_session(
         },
         "ancestry": session.ancestry,
     }
-    return session, env, [machine.said]
+    return session, env, [machine.said, *(f"note    {note}" for note in images.notes)]
 
 
 def _created(session: Session, env: Mapping[str, Any], run: str | Path | None, name: str) -> Run:
@@ -264,7 +264,8 @@ def _signals() -> Iterator[list[int]]:
 def _open(recipe: Recipe) -> tuple[Recipe, Images]:
     """Open a recipe's data, and give the recipe as it fits them."""
     data = recipe.data
-    images: Images = first_then_others(lambda: open_images(data.source, data.path, data.size))
+    given = data.source, data.path, data.size
+    images: Images = first_then_others(lambda: open_images(*given, columns=data.columns))
     if images.labels is None and data.labels == "if_there":
         recipe = recipe.without_labels()
     if images.labels is None and recipe.features is not None and recipe.features.task == "classes":

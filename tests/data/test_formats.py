@@ -291,7 +291,7 @@ def test_every_bad_image_and_label_is_named_in_one_pass(tmp_path):
         "[8]": "-1.0 is outside 0..2",
         "[9]": "3.0 is outside 0..2",
         "[10]": "16 x 16 pixels, where the first image has 32 x 32; no label",
-        "[11]": "not an image of a kind that is read (PNG, JPEG, WEBP, BMP); the label 1.5 is not whole",
+        "[11]": "that is read (PNG, JPEG, WEBP, BMP, GIF, TIFF); the label 1.5 is not whole",
     }
     assert reasons.keys() == expected.keys()
     for place, reason in expected.items():
@@ -299,12 +299,119 @@ def test_every_bad_image_and_label_is_named_in_one_pass(tmp_path):
     assert same(open_images(str(tmp_path), skip_bad=True), pixels[:1], np.zeros(1))
 
 
-def test_twenty_problems_are_listed_and_the_others_counted(tmp_path):
-    write_parquet(tmp_path / "data.parquet", [encoded(drawn()[0][0])] + [b"no"] * 25, [0] * 26)
+def test_more_than_twenty_problems_are_listed_by_their_causes(tmp_path):
+    sizes = [encoded(np.zeros((8 + extra, 8, 3), np.uint8)) for extra in range(1, 24)]
+    cells = [encoded(drawn()[0][0]), *[b"no"] * 2, *sizes]
+    write_parquet(tmp_path / "data.parquet", cells, [0] * len(cells))
     with pytest.raises(DataError) as caught:
         open_images(str(tmp_path))
-    assert len(caught.value.problems) == 22
-    assert caught.value.problems[-1] == "and 5 more"
+    head, *lines = caught.value.problems
+    assert "25 images, labels or files" in head
+    assert lines[0] == "data.parquet[3]: 8 x 9 pixels is not square; and 22 like it"
+    assert lines[1].endswith("; and 1 like it")
+    assert len(lines) == 2
+    assert "data.size=32" in caught.value.hint
+
+
+WORDS = "cat", "ant", "bee"
+
+
+def write_csv(path: Path, pixels: np.ndarray, place: str, labels: list, header: list | None = None) -> None:
+    """Values an image a line with the labels, and their name, first or last; `header` instead of names."""
+    rows = [[f"pixel{place}" for place in range(pixels[0].size)], *pixels.reshape(len(pixels), -1).tolist()]
+    for row, value in zip(rows, labels, strict=True):
+        row.insert(0 if place == "first" else len(row), value)
+    if header is not None:
+        rows[:1] = [header] * bool(header)
+    path.write_text("\n".join(",".join(map(str, row)) for row in rows))
+
+
+@pytest.mark.parametrize("place", ["first", "last"])
+@pytest.mark.parametrize("header", ["none", "counted", "label", "digit"])
+def test_the_labels_of_a_csv_are_found_at_either_end(tmp_path, place, header):
+    """As numpy.savetxt and pandas write them: without a header, with one that only counts, or with names."""
+    pixels, labels = drawn(60, 8, 3)
+    bare = {"none": [], "counted": [*range(193)]}.get(header)
+    write_csv(tmp_path / "a.csv", pixels, place, [header, *labels.tolist()], bare)
+    images = open_images(str(tmp_path / "a.csv"))
+    assert same(images, pixels, labels)
+    assert bool(images.notes) == (bare is not None)
+
+
+def test_a_csv_whose_labels_could_stand_at_both_ends_is_refused_unless_one_is_chosen(tmp_path):
+    pixels, labels = drawn(12, 8, 1)
+    pixels[:, 0, 0] = labels[:, None]
+    write_csv(tmp_path / "a.csv", pixels, "last", ["label", *labels.tolist()], [])
+    with pytest.raises(DataError, match="nothing says whether the first or the last column"):
+        open_images(str(tmp_path / "a.csv"))
+    assert same(open_images(str(tmp_path / "a.csv"), columns=("", "last")), pixels, labels)
+
+
+def test_a_csv_of_whole_floats_with_words_as_labels_and_other_columns_is_read(tmp_path):
+    pixels, labels = drawn(12, 8, 1)
+    write_csv(tmp_path / "a.csv", pixels.astype(float), "last", ["target", *(WORDS[each] for each in labels)])
+    lines = (tmp_path / "a.csv").read_text().splitlines()
+    (tmp_path / "a.csv").write_text("\n".join(f"{n or ''},{line}" for n, line in enumerate(lines)))
+    images = open_images(str(tmp_path / "a.csv"))
+    assert images.classes == ("ant", "bee", "cat")
+    assert same(images, pixels, (labels + 2) % 3)
+    assert images.notes == ('ignored columns: ""',)
+
+
+def test_parquet_columns_of_other_names_are_found_or_chosen_and_the_others_named(tmp_path):
+    pixels, labels = drawn()
+    cells = pa.array([{"bytes": encoded(image), "path": None} for image in pixels])
+    table, path = {"image": cells, "fine_label": labels, "source": ["web"] * 12}, tmp_path / "a.parquet"
+    pq.write_table(pa.table(table), path)
+    images = open_images(str(path))
+    assert same(images, pixels, labels)
+    assert images.notes == ("ignored columns: source",)
+    pq.write_table(pa.table(table | {"coarse_label": labels % 2}), path)
+    with pytest.raises(DataError, match="fine_label and coarse_label could each be"):
+        open_images(str(path))
+    assert same(open_images(str(path), columns=("", "coarse_label")), pixels, labels % 2)
+    with pytest.raises(DataError, match=r'no such column.* did you mean "coarse_label"'):
+        open_images(str(path), columns=("", "coarse_labl"))
+
+
+def test_folders_without_images_are_no_classes(tmp_path):
+    for name in ("ant", "bee", "empty", "__MACOSX"):
+        (tmp_path / name).mkdir()
+        if name != "empty":
+            (tmp_path / name / "0.gif").write_bytes(encoded(drawn(1)[0][0], "GIF"))
+    images = open_images(str(tmp_path))
+    assert images.classes == ("ant", "bee")
+    assert images.notes == ("passed over, as no image lies in them: empty",)
+
+
+def test_an_npz_of_other_names_one_hot_labels_or_words_is_read(tmp_path):
+    pixels, labels = drawn()
+    path = tmp_path / "a.npz"
+    np.savez(path, train_images=pixels[:8], train_labels=labels[:8, None], test_images=pixels[8:])
+    assert same(open_images(str(path)), pixels[:8], labels[:8])
+    np.savez(path, X=pixels, y=np.eye(3)[labels])
+    assert same(open_images(str(path)), pixels, labels)
+    np.savez(path, X=pixels, y=np.array(WORDS)[labels])
+    images = open_images(str(path))
+    assert images.classes == ("ant", "bee", "cat")
+    assert same(images, pixels, (labels + 2) % 3)
+    np.savez(path, X=pixels, y=np.ones((12, 3)))
+    with pytest.raises(DataError, match="labels of 3 numbers an image"):
+        open_images(str(path))
+
+
+def test_floats_and_foreign_files_are_refused_with_the_python_that_converts_them(tmp_path):
+    images = np.linspace(0, 1, 2 * 64).reshape(2, 8, 8)
+    for number, values in enumerate((images, 2 * images - 1, images * 9 - 3)):
+        np.savez(tmp_path / f"{number}.npz", images=values)
+        with pytest.raises(DataError, match="float64 values; allowed is uint8") as caught:
+            open_images(str(tmp_path / f"{number}.npz"))
+        made = eval(str(caught.value).rpartition(": ")[2], {"images": values})
+        assert (made.dtype, made.min(), made.max()) == (np.uint8, 0, 255)
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub" / "data-00000-of-00001.arrow").touch()
+    with pytest.raises(DataError, match="load_from_disk"):
+        open_images(str(tmp_path / "hub"))
 
 
 def test_counts_of_images_and_labels_must_agree(tmp_path):

@@ -187,6 +187,9 @@ def test_some_classes_can_be_asked_for(runs, tmp_path):
     made = produced(runs["classes"], tmp_path / "out", classes=("square",), n=30)
     assert set(open_images(str(tmp_path / "out")).labels) == {1}
     assert made.facts["counts"] == {"square": 30}
+    assert "| 0 | circle | 0 |\n| 1 | square | 30 |" in made.page.read_text(), (
+        "the card says what numbers mean"
+    )
 
 
 def test_class_counts_can_be_copied(runs, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+from itertools import islice
 from pathlib import Path
 
 from gander.data.formats.csv import Csv
@@ -19,6 +20,17 @@ from gander.errors import DataError
 
 FORMATS: list[Format] = [Parquet(), CifarPickles(), Idx(), Csv(), Tar(), Npz(), Zip(), Folder()]
 """In the order in which a folder is searched for them; `Folder` takes what is left."""
+
+_CONVERTED = {
+    ".arrow": "datasets.load_from_disk('{path}').to_parquet('data.parquet'), of one split",
+    ".npy": "numpy.savez('data.npz', images=numpy.load('images.npy'), labels=numpy.load('labels.npy'))",
+    ".pt": "numpy.savez('data.npz', images=images.numpy(), labels=labels.numpy()), of tensors",
+    ".h5": "numpy.savez('data.npz', images=file['images'][:], labels=file['labels'][:]), of an h5py.File",
+    ".mat": "numpy.savez('data.npz', images=mat['X'], labels=mat['y']), of scipy.io.loadmat('{path}')",
+    ".pkl": "numpy.savez('data.npz', images=images, labels=labels), of what the pickle holds",
+}
+"""By the ends of names: Python that makes what can be read of files that are not, for they may run code or
+have no fixed layout."""
 
 
 def what_is_read() -> str:
@@ -44,22 +56,34 @@ def suffix_of(name: str) -> str:
     return name[len(name) - len(lower) :]
 
 
-def find_origin(path: Path, split: str) -> Origin:
+def find_origin(path: Path, split: str, image: str = "", label: str = "") -> Origin:
     """Choose a format for a file, for one that lies there in shards, or for a folder.
 
+    Args:
+        image, label: the columns of these; "" for those of a known name.
     Raises: DataError where nothing is there, or nothing that can be read.
     """
-    if path.is_dir():
-        for format in FORMATS:
-            if files := format.files_in(path, split):
-                return format.origin(path, files, split)
-    elif files := [path] if path.is_file() else shards_of(path):
-        for format in FORMATS:
-            if suffix_of(path.name).lower() in format.suffixes:
-                return format.origin(path.parent, files, split)
-    else:
+    root, files = path, [path] if path.is_file() else []
+    if not path.is_dir() and not (files := files or shards_of(path)):
         raise DataError(f"{path}: there is no such file or folder")
-    raise DataError(f"{path}: nothing here can be read; allowed: {what_is_read()}")
+    for format in FORMATS:
+        if path.is_dir():
+            files = format.files_in(path, split)
+        elif suffix_of(path.name).lower() in format.suffixes:
+            root = path.parent
+        else:
+            continue
+        if files and (image or label) and not format.columns:
+            raise DataError(f"{path}: {format.reads} has no columns for data.image and data.label to choose")
+        if files:
+            return type(format)(image, label).origin(root, files, split)
+    names = [path.name] if path.is_file() else [file.name for file in islice(path.iterdir(), 1000)]
+    names += [file.name for file in islice(path.glob("*/*"), 1000)]
+    hints = (line for name in names for suffix, line in _CONVERTED.items() if name.lower().endswith(suffix))
+    raise DataError(
+        f"{path}: nothing here can be read; allowed: {what_is_read()}",
+        hint=next((line.format(path=path) for line in hints), ""),
+    )
 
 
 def shards_of(path: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import isqrt
@@ -10,36 +11,64 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from gander.data.formats.format import CONFIDENCE, LABEL, Batch, Layout, WrittenFormat
+from gander.data.formats.format import (
+    CONFIDENCE,
+    LABEL,
+    LABELS,
+    Batch,
+    Layout,
+    WrittenFormat,
+    choose_column,
+    ignoring,
+)
 from gander.data.origins import Contents, Pixels, numbered
+from gander.errors import DataError
 
 _FIRST_BYTES = 4 << 20  # in which the first line must end
 _BLOCK = 16 << 20
 _GZIP_LEVEL = 3
+_MOST_CLASSES = 200  # beyond, whole numbers from 0 on are grey levels
+_PIXEL = re.compile(r"(pixel|px|p|x)?[ _]?\d+([x_]\d+)*")
 
 
 class Csv(WrittenFormat):
-    """`label`, then every pixel value in the order of rows, columns and colours."""
+    """Every pixel value in the order of rows, columns and colours, beside a label, which a header names.
+
+    Without a header, the first or the last column is the label: the one that counts from 0 or 1 on.
+    """
 
     reads = "flat CSV files (.gz, .zst)"
     suffixes = (".csv", ".csv.gz", ".csv.zst")
     names = ("csv", "csv.gz", "csv.zst")
     about = "`label`, then a column a pixel value, in the order of rows, columns and colours"
     png = False
+    columns = True
     loading = Path(__file__).with_suffix(".md").read_text("utf-8")
 
     def read(self, path: Path, name: str, split: str) -> Contents:
         import pyarrow.csv
 
-        names, has_header = _columns(path)
-        pixels = [column for column in names if column not in (LABEL, CONFIDENCE)]
+        names, has_header, whole = _columns(path)
+        options = pyarrow.csv.ReadOptions(block_size=_BLOCK, column_names=names, skip_rows=int(has_header))
+        label = choose_column(names, self.label, LABELS, "label")
+        rest = [column for column in names if column not in (label, CONFIDENCE)]
+        pixels = [column for column in rest if _PIXEL.fullmatch(column.lower())]
+        notes: tuple[str, ...] = ()
+        if not has_header or not _shape(len(pixels)):
+            pixels = rest
+        if not label and not _shape(len(pixels)) and _shape(len(pixels) - 1):
+            label = _label_at_an_end(path, options, pixels)
+            pixels.remove(label)
+            notes = (f"no header names the labels: by their values, they are in the {label} column",)
         shape = _shape(len(pixels))
         if shape is None:
-            allowed = "S x S, or S x S x 3 in the order of rows, columns and colours"
+            allowed = "S x S, or S x S x 3 in the order of rows, columns and colours, separated by commas"
             raise ValueError(f"{len(pixels):,} pixel columns; allowed are {allowed}")
-        options = pyarrow.csv.ReadOptions(block_size=_BLOCK, column_names=names, skip_rows=int(has_header))
-        return Contents(numbered(name, _samples(path, options, pixels, shape)), LABEL in names)
+        notes += ignoring([column for column in rest if column not in pixels and column != label])
+        samples = _samples(path, options, pixels, label, shape, whole)
+        return Contents(numbered(name, samples), bool(label), notes=notes)
 
     def bytes_each(self, layout: Layout) -> int:
         return 4 * layout.values + 32  # three digits and a comma a value
@@ -74,17 +103,60 @@ def _stream(path: Path) -> Iterator[Any]:
             yield stream
 
 
-def _columns(path: Path) -> tuple[list[str], bool]:
-    """Return the names of the columns, and whether the first line holds them; else, what they must be."""
+def _columns(path: Path) -> tuple[list[str], bool, bool]:
+    """Return the names of the columns, whether the first line holds them, and whether values are integers.
+
+    Columns without names are called first, 1, 2 ... and last. A line of numbers that count the columns, which
+    is what pandas writes for a frame without names, is a header without names.
+    """
     import pyarrow
 
     with pyarrow.input_stream(path, compression="detect") as stream:
-        line = stream.read(_FIRST_BYTES).split(b"\n", 1)[0].decode().strip()
-    names = [name.strip().strip('"') for name in line.split(",")]
-    if not names[0].isdigit():
-        return names, True
-    labelled = _shape(len(names) - 1) is not None
-    return [LABEL] * labelled + [f"pixel{index}" for index in range(len(names) - labelled)], False
+        lines = stream.read(_FIRST_BYTES).decode(errors="replace").split("\n")
+    cells, second = ([cell.strip().strip('"') for cell in line.split(",")] for line in [*lines, ""][:2])
+    numbers = [cell for cell in cells if _is_number(cell)]
+    counted = numbers in ([str(place + first) for place in range(len(numbers))] for first in (0, 1))
+    # A label may be a word: a line of values holds one such cell at most.
+    has_header = len(cells) - len(numbers) > 1 or (len(cells) > 2 and counted)
+    values = second if has_header else cells
+    whole = not any("." in cell or "e" in cell for cell in values if _is_number(cell))
+    if not has_header or len(numbers) == len(cells):
+        cells = ["first", *map(str, range(1, len(cells) - 1)), "last"]
+    return cells, has_header, whole
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return bool(cell) and float(cell) == float(cell)
+    except ValueError:
+        return False
+
+
+def _label_at_an_end(path: Path, options: Any, names: list[str]) -> str:
+    """Choose the first or the last column by its values; DataError where both or none may be labels."""
+    import pyarrow.csv
+
+    ends, found = [names[0], names[-1]], [set[object](), set[object]()]
+    wanted = pyarrow.csv.ConvertOptions(include_columns=ends)
+    for batch in pyarrow.csv.open_csv(path, options, convert_options=wanted):
+        for values, column in zip(found, batch.columns, strict=True):
+            values |= {*column.unique().to_pylist()}
+    likely = [end for end, values in zip(ends, found, strict=True) if _are_labels(values)]
+    if len(likely) == 1:
+        return likely[0]
+    raise DataError(
+        f"{path}: nothing says whether the first or the last column is the label: no header names it, and "
+        f"{'both' if likely else 'neither'} of them count{'' if likely else 's'} from 0 or 1 on",
+        hint="data.label=first, or data.label=last (gander data PATH --label last)",
+    )
+
+
+def _are_labels(values: set[Any]) -> bool:
+    if any(isinstance(value, str) for value in values):
+        return True
+    numbers = sorted(value for value in values if value is not None)
+    few = 2 <= len(numbers) <= _MOST_CLASSES
+    return few and numbers[0] in (0, 1) and numbers[-1] == numbers[0] + len(numbers) - 1
 
 
 def _shape(values: int) -> tuple[int, int, int] | None:
@@ -97,14 +169,26 @@ def _shape(values: int) -> tuple[int, int, int] | None:
 
 
 def _samples(
-    path: Path, options: Any, pixels: list[str], shape: tuple[int, int, int]
+    path: Path, options: Any, pixels: list[str], label: str, shape: tuple[int, int, int], whole: bool
 ) -> Iterator[tuple[Pixels, object]]:
     import pyarrow.csv
 
-    types: dict[str, Any] = dict.fromkeys(pixels, pyarrow.uint8()) | {LABEL: pyarrow.int64()}
-    converted = pyarrow.csv.ConvertOptions(column_types=types)
+    kind = pyarrow.uint8() if whole else pyarrow.float32()
+    converted = pyarrow.csv.ConvertOptions(
+        column_types=dict.fromkeys(pixels, kind), include_columns=[*pixels, *[label] * bool(label)]
+    )
     for batch in pyarrow.csv.open_csv(path, options, convert_options=converted):
         values = np.stack([batch.column(column).to_numpy() for column in pixels], axis=1)
-        labelled = LABEL in options.column_names
-        labels = batch.column(LABEL).to_pylist() if labelled else [None] * len(values)
+        labels = batch.column(label).to_pylist() if label else [None] * len(values)
+        if not whole:
+            values = _bytes_of(values)
         yield from zip(values.reshape(-1, *shape), labels, strict=True)
+
+
+def _bytes_of(values: npt.NDArray[np.float32]) -> Pixels:
+    """Return floats that are whole, as numpy.savetxt writes them, as bytes; ValueError for others."""
+    if not (values == values.clip(0, 255).round()).all():
+        raise ValueError(
+            "pixel values that are not whole, 0 to 255; if they lie in 0..1: (values * 255).round()"
+        )
+    return values.astype(np.uint8)

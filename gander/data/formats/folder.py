@@ -11,8 +11,8 @@ from gander.data.formats.format import MOST_BYTES, Batch, Layout, WrittenFormat
 from gander.data.origins import Contents, Entry, Origin, cards_in, class_names
 from gander.errors import DataError
 
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
-_UNREAD_SUFFIXES = {".gif", ".tif", ".tiff", ".heic", ".avif", ".ppm", ".jp2"}  # named as problems
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+_UNREAD_SUFFIXES = {".heic", ".avif", ".ppm", ".jp2"}  # named as problems
 _SPLITS = {"train", "test", "val", "valid", "validation"}
 
 
@@ -42,7 +42,10 @@ class Folder(WrittenFormat):
 
     def origin(self, root: Path, files: list[Path], split: str) -> Origin:
         folder = _of_split(root, split)
-        groups = [inner.name for inner in _folders(folder)]
+        full = {file.parent for file in files}
+        groups = [inner.name for inner in _folders(folder) if inner in full]
+        bare = [inner.name for inner in _folders(folder) if inner not in full]
+        notes = (f"passed over, as no image lies in them: {', '.join(bare[:10])}",) if bare else ()
         classes = class_names(cards_in(root))
         order = [folder_name(name) for name in classes]
         if not {*groups} <= {*order}:
@@ -57,9 +60,9 @@ class Folder(WrittenFormat):
                 Entry(str(file.relative_to(folder)), None, partial(_read, file), labels.get(file.parent))
                 for file in ordered
             )
-            return Contents(entries, bool(classes), classes, len(ordered))
+            return Contents(entries, bool(classes), classes, len(ordered), notes)
 
-        return Origin(folder, tuple(ordered), f"folder {json.dumps(classes)}", read)
+        return Origin(folder, tuple(ordered), f"folder {json.dumps([classes, notes])}", read)
 
     def bytes_each(self, layout: Layout) -> int:
         return -(-super().bytes_each(layout) // 4096) * 4096  # whole blocks of the disk
@@ -90,7 +93,9 @@ def _of_split(folder: Path, split: str) -> Path:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    inner = sorted(folder.iterdir())
+    # macOS puts a shadow of every file into __MACOSX when it makes an archive.
+    return [path for path in inner if path.is_dir() and path.name[0] != "." and path.name != "__MACOSX"]
 
 
 def folder_name(name: str) -> str:

@@ -7,19 +7,30 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gander.data.formats.format import CONFIDENCE, LABEL, Batch, Layout, WrittenFormat
+from gander.data.formats.format import (
+    CONFIDENCE,
+    IMAGES,
+    LABEL,
+    LABELS,
+    Batch,
+    Layout,
+    WrittenFormat,
+    choose_column,
+    ignoring,
+)
 from gander.data.origins import Contents, Image, numbered
 from gander.errors import DataError
 
-_IMAGE_COLUMNS = ("img", "image")
 _ROWS = 1024
+_HINT = "data.image=NAME, or gander data PATH --image NAME"
 
 
 class Parquet(WrittenFormat):
-    """`img` or `image` {bytes, path} and `label`, with the features in the schema's metadata."""
+    """`img` or `image` {bytes, path} and `label`, or those chosen; features in the schema's metadata."""
 
     reads = "a folder of parquet shards"
     suffixes = (".parquet",)
+    columns = True
     names = ("parquet",)
     about = "shards with `img` and `label`, as `datasets` reads them"
     loading = Path(__file__).with_suffix(".md").read_text("utf-8")
@@ -32,12 +43,17 @@ class Parquet(WrittenFormat):
 
         shard = pyarrow.parquet.ParquetFile(path)
         columns = shard.schema_arrow.names
-        image = next((column for column in _IMAGE_COLUMNS if column in columns), None)
-        if image is None:
-            wanted = '" or "'.join(_IMAGE_COLUMNS)
-            raise ValueError(f'no column "{wanted}"; it has: {", ".join(columns)}')
-        entries = numbered(name, _samples(shard, image))
-        return Contents(entries, LABEL in columns, _classes(shard), shard.metadata.num_rows)
+        image = choose_column(columns, self.image, IMAGES, "image")
+        label = choose_column(columns, self.label, LABELS, "label")
+        if not image:
+            raise DataError(f'{name}: no column "img" or "image"; it has: {", ".join(columns)}', hint=_HINT)
+        kind = shard.schema_arrow.field(image).type
+        if not pyarrow.types.is_struct(kind) and "binary" not in str(kind):
+            line = f'numpy.savez("data.npz", images=numpy.array(frame["{image}"].tolist(), "uint8"))'
+            raise DataError(f'{name}: column "{image}" holds {kind}, and no encoded images', hint=line)
+        entries, rows = numbered(name, _samples(shard, image, label)), shard.metadata.num_rows
+        notes = ignoring([column for column in columns if column not in (image, label)])
+        return Contents(entries, bool(label), _classes(shard, label), rows, notes)
 
     def write(self, path: Path, batches: Iterator[Batch], layout: Layout) -> None:
         import pyarrow as pa
@@ -86,20 +102,19 @@ def _split_of(file: Path) -> str:
     return word if word in ("train", "test", "validation", "valid", "val") else ""
 
 
-def _samples(shard: Any, image: str) -> Iterator[tuple[Image, object]]:
-    labelled = LABEL in shard.schema_arrow.names
-    for batch in shard.iter_batches(_ROWS, columns=[image, LABEL] if labelled else [image]):
-        labels = batch.column(LABEL).to_pylist() if labelled else [None] * len(batch)
+def _samples(shard: Any, image: str, label: str) -> Iterator[tuple[Image, object]]:
+    for batch in shard.iter_batches(_ROWS, columns=[image, label] if label else [image]):
+        labels = batch.column(label).to_pylist() if label else [None] * len(batch)
         for cell, label in zip(batch.column(image).to_pylist(), labels, strict=True):
             encoded = cell.get("bytes") if isinstance(cell, dict) else cell
             yield encoded if isinstance(encoded, bytes) else b"", label
 
 
-def _classes(shard: Any) -> tuple[str, ...]:
+def _classes(shard: Any, label: str) -> tuple[str, ...]:
     """Read the class names from the schema's metadata; () where there are none."""
     text = (shard.schema_arrow.metadata or {}).get(b"huggingface")
     try:
-        names = json.loads(text)["info"]["features"][LABEL]["names"] if text else []
+        names = json.loads(text)["info"]["features"][label]["names"] if text else []
         return tuple(str(name) for name in names)
     except (ValueError, KeyError, TypeError):
         return ()
