@@ -53,6 +53,7 @@ TORCH_FREE = {
     "report",
     "doctor",
     "dash",
+    "study",
 }
 TORCH = re.compile(r"(torch|torchvision|safetensors\.torch)(\.|$)")
 
