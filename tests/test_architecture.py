@@ -54,6 +54,7 @@ TORCH_FREE = {
     "report",
     "doctor",
     "dash",
+    "study",
 }
 TORCH = re.compile(r"(torch|torchvision|safetensors\.torch)(\.|$)")
 
