@@ -108,8 +108,8 @@ FLAVOURS: dict[str, dict[str, Any]] = {
             {"kind": "minibatch_deviation"},
         ],
         "views": ["diffaugment"],
-        "penalties": ["approximate_r1", "approximate_r2", "consistency", {"kind": "path_length", "every": 2}],
-        "average": {"kind": "power", "share": 0.3},
+        "penalties": [{"kind": "consistency", "fakes": True}],
+        "average": _EMA,
     },
     "features": _NO_BATCH_NORM
     | {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections import defaultdict
 from typing import ClassVar, Literal, TypeVar
 
@@ -64,20 +63,6 @@ class Ema(Average):
     def keep(self, images: int, shown: int) -> float:
         half_life = min(self.half_life, self.ramp * (images + shown))
         return 0.5 ** (shown / half_life) if half_life > 0 else 0.0
-
-
-class Power(Average):
-    """An average whose newer half is always the last `share` of the images so far, however long the run.
-
-    Source: Karras et al. 2024 (EDM2), section 3.1.
-    """
-
-    kind: Literal["power"] = "power"
-    share: float = Field(default=0.05, gt=0, lt=1)
-
-    def keep(self, images: int, shown: int) -> float:
-        """Give the growth of the images to the power at which (1 - share) of them weigh a half."""
-        return (images / (images + shown)) ** (math.log(0.5) / math.log1p(-self.share))
 
 
 class Latest(Average):

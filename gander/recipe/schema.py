@@ -25,10 +25,9 @@ from gander.recipe.problems import problem_lines
 from gander.schedule import Scalar, Settings, Share, within
 from gander.techniques import (  # noqa: F401 - as above
     ada,
+    consistency,
     d2d_ce,
-    differences,
     featured,
-    path_length,
     top_k,
 )
 from gander.techniques.latents import Normal
@@ -250,7 +249,7 @@ class Recipe(Settings):
 
     def without_labels(self) -> Recipe:
         """Give this recipe for data without labels: what needs them goes, features learn rotations."""
-        named = ("auxiliary_classifier", "classifier_guidance")
+        named = ("auxiliary_classifier", "classifier_guidance", "d2d_ce")
         patch: dict[str, Any] = {"generator.labels": "ignored", "discriminator.labels": "ignored"}
         patch["penalties"] = [each for each in self.as_tree()["penalties"] if each["kind"] not in named]
         if self.features is not None and self.features.task == "classes":

@@ -55,8 +55,6 @@ ALL = {
         {"kind": "r1", "every": 2},
         {"kind": "r2"},
         {"kind": "gradient_penalty"},
-        {"kind": "approximate_r1"},
-        {"kind": "approximate_r2"},
     ],
     "rewires.generator": [{"kind": "spectral_norm"}, {"kind": "clip_gradients"}],
     "rewires.discriminator": [{"kind": "clip_weights"}],

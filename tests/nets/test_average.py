@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gander.nets.average import Ema, Latest, Power
+from gander.nets.average import Ema, Latest
 from gander.nets.blocks import BatchNorm
 from gander.nets.rewires import SpectralNorm
 
@@ -38,14 +38,6 @@ def test_while_the_run_is_young_the_past_is_forgotten_by_shares_of_the_run(batch
     average = Ema(half_life=1e9, ramp=0.1)
     assert left(average, begin, end, batch) == pytest.approx(0.5, rel=0.01)
     assert left(average, 0, 128 * 10, batch) < 1e-3
-
-
-@pytest.mark.parametrize("batch", [50, 250])
-@pytest.mark.parametrize("share", [0.05, 0.5])
-def test_a_power_average_forgets_half_in_the_last_share_of_any_run(batch, share):
-    for end in (10_000, 100_000):
-        assert left(Power(share=share), round(end * (1 - share)), end, batch) == pytest.approx(0.5, rel=1e-3)
-    assert left(Power(share=share), 0, batch, batch) == 0
 
 
 def net():
