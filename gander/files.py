@@ -101,9 +101,14 @@ def cut_rows(path: Path, rows: int) -> None:
             write_whole(path, b"".join(lines[:rows]))
 
 
+def digest_of(content: bytes) -> str:
+    """Return the sha256 of what a file holds, in hex."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def file_digest(path: Path) -> str:
     """Return the sha256 of a file in hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return digest_of(path.read_bytes())
 
 
 def write_whole(path: Path, content: bytes) -> None:

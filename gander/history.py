@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,6 +42,14 @@ def best_of(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """Give the first row with the least fd-judge, of those that were made as the last one was."""
     same = [row for row in rows if row["protocol"] == rows[-1]["protocol"]]
     return min(same, key=lambda row: row["fd-judge"], default=None)
+
+
+def chained(digest: str, rows: Iterable[Mapping[str, Any]]) -> str:
+    """Hash rows that follow those of `digest`, but for what the clock decides in them."""
+    for row in rows:
+        kept = {name: row[name] for name in row if not name.startswith(("seconds", "took", "speed/"))}
+        digest = hashlib.sha256((digest + json.dumps(kept, sort_keys=True)).encode()).hexdigest()
+    return digest
 
 
 def _row(line: bytes) -> dict[str, Any] | None:

@@ -15,8 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from gander.errors import CheckpointError, StorageError, UsageError, did_you_mean
-from gander.files import check_plain, draft_of, file_digest, is_locked, locked, storage_error, write_whole
-from gander.history import History, best_of, read_rows
+from gander.files import (
+    check_plain,
+    digest_of,
+    draft_of,
+    file_digest,
+    is_locked,
+    locked,
+    storage_error,
+    write_whole,
+)
+from gander.history import History, best_of, chained, read_rows
 
 BEST = "best.safetensors"
 RESUME = "gander resume RUN"
@@ -174,6 +183,26 @@ class Run:
         """Name the nets and data sets that its weights descend from; of an old run, one of kind `unknown`."""
         return self.env().get("ancestry", [{"kind": "unknown", "source": self.name}])
 
+    def covered(self, file: Path, count: int, progress: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Read the rows that a checkpoint counts; CheckpointError where they are not what was written."""
+        rows = read_rows(file)[:count]
+        written = progress.get("digests", {}).get(file.name)  # a run of before has none
+        if len(rows) < count or written not in (None, chained("", rows)):
+            raise CheckpointError(
+                f"{file}: its first {count} rows are not those written",
+                hint=f"put it back, or begin a run with the weights: gander train --from {self.path}",
+            )
+        return rows
+
+    def check_recipe(self, text: str) -> None:
+        """Raise StorageError where the recipe is not the one that the run was begun with."""
+        written = self.env().get("digests", {}).get(self.recipe_file.name)  # a run of before has none
+        if written not in (None, digest_of(text.encode())):
+            raise StorageError(
+                f"{self.recipe_file}: was changed since the run began: its sha256 is another",
+                hint=f"put it back; another recipe is another run: gander train --from {self.path} ...",
+            )
+
     def history(self) -> History:
         """Read the log as columns."""
         return History(read_rows(self.log_file))
@@ -263,7 +292,8 @@ def _create(goal: Path, recipe_toml: str, env: Mapping[str, Any]) -> Run:
             (draft / "samples").mkdir()
             (draft / "checkpoints").mkdir()
             (draft / "recipe.toml").write_text(recipe_toml, "utf-8")
-            (draft / "env.json").write_text(json.dumps(env, indent=2) + "\n", "utf-8")
+            known = {**env, "digests": {"recipe.toml": digest_of(recipe_toml.encode())}}
+            (draft / "env.json").write_text(json.dumps(known, indent=2) + "\n", "utf-8")
     except OSError as error:
         if goal.exists():
             raise FileExistsError(goal) from error

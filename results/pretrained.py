@@ -14,15 +14,13 @@ import argparse
 import json
 from pathlib import Path
 
-import safetensors
-import safetensors.torch
 import torch
 
 from gander import __version__
 from gander.actions.evaluate import evaluate
 from gander.errors import UsageError
 from gander.files import file_digest, write_whole
-from gander.generation.load import copy_generator, load
+from gander.generation.load import copy_generator, load, read_weights, write_weights
 from gander.generation.source import real_images
 from gander.patch import show_patch
 from gander.recipe.read import load_recipe, read_recipe
@@ -108,13 +106,11 @@ def pack(run: Run, made: Pretrained) -> dict:
 
 def halve(path: Path) -> None:
     """Store a generator's weights in float16."""
-    with safetensors.safe_open(path, "pt") as file:
-        about = file.metadata()
-    tensors = safetensors.torch.load_file(path)
+    about, tensors = read_weights(path)
     halved = {name: each.half() if each.is_floating_point() else each for name, each in tensors.items()}
     if not all(each.isfinite().all() for each in halved.values()):
         raise UsageError(f"{path}: a weight is too large for float16")
-    write_whole(path, safetensors.torch.save(halved, about))
+    write_weights(path, about, halved)
 
 
 def differences(run: Run, made: Pretrained) -> dict:

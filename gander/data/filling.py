@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
 from itertools import islice
@@ -141,8 +141,6 @@ class _Filling:
         elif self.labelled and not self.classes:
             self.classes = tuple(str(index) for index in range(max(self.labels) + 1))
         shape = (len(self.hashes), self.channels, self.side, self.side)
-        self.fingerprint.update(np.array(self.labels if self.labelled else [], "<i8").tobytes())
-        self.fingerprint.update(json.dumps([shape, self.classes]).encode())
         pairs = zip(self.hashes, self.labels, strict=True)
         about = f"{self.channels}x{self.side}x{self.side}".encode()
         digest = hashlib.sha256(about + b"".join(sorted(pixels + b"%d" % label for pixels, label in pairs)))
@@ -151,9 +149,19 @@ class _Filling:
             "labelled": self.labelled,
             "classes": self.classes,
             "named": self.named,
-            "fingerprint": self.fingerprint.hexdigest(),
+            "fingerprint": fingerprint_of(
+                self.fingerprint, self.labels if self.labelled else None, shape, self.classes
+            ),
             "digest": digest.hexdigest(),
             "notes": self.notes,
             "duplicates": len(self.hashes) - len({*self.hashes}),
             "problems": [astuple(problem) for problem in self.problems],
         }
+
+
+def fingerprint_of(pixels: Any, labels: Any, shape: Sequence[int], classes: Sequence[str]) -> str:
+    """Go on from a hash of all pixels to that of the data set."""
+    pixels.update(np.array([] if labels is None else labels, "<i8").tobytes())
+    pixels.update(json.dumps([shape, classes]).encode())
+    digest: str = pixels.hexdigest()
+    return digest

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gander.data.filling import fill
+from gander.data.filling import fill, fingerprint_of
 from gander.data.origins import Origin, Pixels, Problem
 from gander.errors import DataError, StorageError
 from gander.files import draft_of, one_at_a_time, write_whole
@@ -132,9 +132,24 @@ def _load(folder: Path) -> Stored | None:
         labels = np.load(folder / "labels.npy") if meta["labelled"] else None
         classes, problems = tuple(meta["classes"]), tuple(Problem(*problem) for problem in meta["problems"])
         known = meta["named"], meta["fingerprint"], meta["digest"], meta["duplicates"]
+        _check_whole(folder, pixels, labels, meta)
         return Stored(folder, pixels, labels, classes, *known, problems, tuple(meta["notes"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+_whole: set[tuple[Path, tuple[int, ...]]] = set()  # what this process has checked, by times of change
+
+
+def _check_whole(folder: Path, pixels: Pixels, labels: npt.NDArray[np.int64] | None, meta: Any) -> None:
+    """Hash what is stored, which costs what reading it does; ValueError where it has not its fingerprint."""
+    times = folder, tuple(file.stat().st_mtime_ns for file in sorted(folder.iterdir()))
+    if times in _whole:
+        return
+    held = fingerprint_of(hashlib.sha256(pixels.data), labels, meta["shape"], meta["classes"])
+    if held != meta["fingerprint"]:
+        raise ValueError("not what was stored")
+    _whole.add(times)
 
 
 def _replace(folder: Path, origin: Origin, size: int | None, title: str) -> None:

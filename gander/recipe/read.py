@@ -12,7 +12,7 @@ from gander.recipe.merge import edit, merge
 from gander.recipe.plugins import import_plugins
 from gander.recipe.schema import Recipe
 from gander.recipe.schema import build_recipe as build_recipe  # as runs and tests know it
-from gander.recipe.shipped import recipe_names, recipe_tree
+from gander.recipe.shipped import parse_recipe, recipe_names, recipe_text, recipe_tree
 from gander.registry import Technique, techniques
 from gander.run import Run
 
@@ -39,8 +39,10 @@ def load_recipe(name: str, patch: Mapping[str, Any] | Sequence[str] = ()) -> Rec
 
 
 def read_recipe(run: Run) -> Recipe:
-    """Read the recipe that a run stores; RecipeError, one line a problem."""
-    return build_recipe(recipe_tree(str(run.recipe_file)))
+    """Read the recipe that a run stores; RecipeError as above, StorageError where it was changed."""
+    text = recipe_text(str(run.recipe_file))
+    run.check_recipe(text)
+    return build_recipe(parse_recipe(text, str(run.recipe_file)))
 
 
 def nameable(plugin: str = "") -> Mapping[str, Mapping[str, type[Technique]]]:

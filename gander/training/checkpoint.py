@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from gander.engine.guard import first_bad
 from gander.errors import CheckpointError, NumericsError
-from gander.files import disk_refusals, draft_of
+from gander.files import digest_of, disk_refusals, draft_of
 from gander.run import RESUME, Pretrained, Run
 
 _TENSORS, _PROGRESS, _MANIFEST = "state.safetensors", "progress.json", "manifest.json"
@@ -53,7 +52,7 @@ def save_checkpoint(
         _TENSORS: safetensors.torch.save(dict(tensors)),
         _PROGRESS: json.dumps({"format": _FORMAT, **progress}, indent=2).encode() + b"\n",
     }
-    listed = {name: {"bytes": len(data), "sha256": _sha256(data)} for name, data in contents.items()}
+    listed = {name: {"bytes": len(data), "sha256": digest_of(data)} for name, data in contents.items()}
     contents[_MANIFEST] = json.dumps(listed, indent=2).encode() + b"\n"
     if _holds(folder, contents):
         return folder
@@ -137,7 +136,10 @@ def _checkpoint(folder: Path, contents: Mapping[str, bytes]) -> Checkpoint:
     progress = json.loads(contents[_PROGRESS])
     if progress["format"] != _FORMAT:
         raise CheckpointError(f"{folder}: has format {progress['format']}; this version reads {_FORMAT}")
-    return Checkpoint(safetensors.torch.load(contents[_TENSORS]), progress, _sha256(contents[_TENSORS]))
+    tensors = safetensors.torch.load(contents[_TENSORS])
+    if bad := first_bad(tensors):
+        raise CheckpointError(f"{folder}: {bad} is not finite")
+    return Checkpoint(tensors, progress, digest_of(contents[_TENSORS]))
 
 
 def _contents(folder: Path) -> dict[str, bytes] | str:
@@ -148,7 +150,7 @@ def _contents(folder: Path) -> dict[str, bytes] | str:
         for name, data in contents.items():
             if len(data) != manifest[name]["bytes"]:
                 return f"{name} has {len(data):,} bytes of {manifest[name]['bytes']:,}"
-            if _sha256(data) != manifest[name]["sha256"]:
+            if digest_of(data) != manifest[name]["sha256"]:
                 return f"{name} has not the sha256 it was written with"
         return contents
     except OSError as error:
@@ -175,7 +177,3 @@ def _holds(folder: Path, contents: Mapping[str, bytes]) -> bool:
 
 def _folder(run: Run, images: int) -> Path:
     return run.checkpoints / f"images-{images:012d}"
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from gander.chance import rank
 from gander.files import append_row
+from gander.history import chained
+from gander.run import Run
 from gander.schedule import crossed
 
 if TYPE_CHECKING:
@@ -39,6 +42,13 @@ class Log(Chore):
     def __init__(self, every: int) -> None:
         super().__init__(every)
         self._images, self._trained = 0, 0.0
+        self.rows, self.digest = 0, ""  # so far, and of them
+
+    def restore(self, run: Run, progress: Mapping[str, Any]) -> float:
+        """Go on after the rows that a checkpoint counts; give the seconds they took."""
+        rows = run.covered(run.log_file, progress["log_rows"], progress)
+        self.rows, self.digest = len(rows), chained("", rows)
+        return float(rows[-1]["seconds"]) if rows else 0.0
 
     def begin(self, session: Session) -> None:
         """Count speed from here on."""
@@ -59,7 +69,7 @@ class Log(Chore):
             row["speed/threads"] = torch.get_num_threads()
         if rank() == 0:
             append_row(session.run.log_file, row)
-        session.log_rows += 1
+        self.rows, self.digest = self.rows + 1, chained(self.digest, [row])
         session.tell("logged", row)
 
 

@@ -17,7 +17,7 @@ from gander.errors import CheckpointError
 from gander.files import cut_rows, sync
 from gander.generation.ancestry import Ancestry, each_once, of_data
 from gander.generation.load import Sampler, build_generator, build_one_generator, save_generator
-from gander.history import read_rows
+from gander.history import chained
 from gander.nets.blocks import Generator
 from gander.nets.per_class import PerClass
 from gander.recipe.schema import Recipe
@@ -59,7 +59,6 @@ class Session:
             Save(every.save),
             Heartbeat(),
         ]
-        self.log_rows = 0
         self.seconds_trained = 0.0  # since this process began, chores left out
         self.stage_over = False  # the step just made was the last of its stage
         self._done: list[Generator] = []  # the averages of the stages that ended
@@ -137,8 +136,9 @@ class Session:
             "stage": self.stage,
             "images": self.trainer.clock.images,
             "steps": self.trainer.clock.steps,
-            "log_rows": self.log_rows,
+            "log_rows": self.log.rows,
             "metrics_rows": len(self.scorer.scored),
+            "digests": {"log.jsonl": self.log.digest, "metrics.jsonl": chained("", self.scorer.scored)},
         }
         if rank() == 0:
             for rows in filter(Path.exists, (self.run.log_file, self.run.metrics_file)):
@@ -161,7 +161,7 @@ class Session:
 
     def tidy(self) -> None:
         """Make the directory what it was when the state was saved that was taken up."""
-        cut_rows(self.run.log_file, self.log_rows)
+        cut_rows(self.run.log_file, self.log.rows)
         cut_rows(self.run.metrics_file, len(self.scorer.scored))
         tidy_checkpoints(self.run, self.recipe.every.keep, self.scorer.best)
         if self.scorer.best is None:
@@ -181,10 +181,9 @@ class Session:
             self._done.append(self._take_done(tensors, f"done.{stage}."))
         self._begin(progress["stage"])
         restore_trainer(self.trainer, tensors, progress["images"], progress["steps"])
-        self.log_rows = progress["log_rows"]
-        self.scorer.restore(read_rows(self.run.metrics_file)[: progress["metrics_rows"]], interval)
-        seconds = self.run.history().column("seconds")[: self.log_rows]
-        self._seconds_before = seconds[-1] if seconds else 0.0
+        self._seconds_before = self.log.restore(self.run, progress)
+        metrics = self.run.covered(self.run.metrics_file, progress["metrics_rows"], progress)
+        self.scorer.restore(metrics, interval)
         return skipped
 
     def _take_done(self, tensors: Tensors, prefix: str) -> Generator:

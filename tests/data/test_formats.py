@@ -526,3 +526,29 @@ def test_cifar10_and_mnist_are_pixel_exact(shared):
     assert (test.channels, test.size, len(test)) == (1, 28, 10_000)
     assert [*test.counts()] == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     assert float(test.pixels.mean()) == pytest.approx(33.791, abs=1e-3)
+
+
+def test_a_tar_with_a_bit_turned_in_any_header_is_read_whole_or_not_at_all(tmp_path):
+    pixels, labels = drawn(4, 8)
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
+        for number, (image, label) in enumerate(zip(pixels, labels, strict=True)):
+            for suffix, content in (("png", encoded(image)), ("cls", b"%d" % label)):
+                member = tarfile.TarInfo(f"{number}.{suffix}")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+    with tarfile.open(path) as archive:
+        heads = [member.offset for member in archive.getmembers()]
+    whole = path.read_bytes()
+    assert same(open_images(str(path)), pixels, labels)
+    for head in heads[2:]:
+        for place in (head, head + 130, head + 150):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+            with pytest.raises(DataError, match=f"no file begins at byte {head:,}"):
+                open_images(str(path))
+    path.write_bytes(whole[: heads[4]])
+    with pytest.raises(DataError, match="no file begins"):
+        open_images(str(path))
+    path.write_bytes(whole[: heads[4]] + bytes(512) + whole[heads[4] + 512 :])
+    with pytest.raises(DataError, match="no file begins"):
+        open_images(str(path))

@@ -137,3 +137,16 @@ def test_cifar10_decodes_in_seconds_and_opens_at_once(cache, shared):
     assert time.monotonic() - decoded < (decoded - began) / 20  # milliseconds, against seconds
     assert len(images) == 50_000
     assert [*images.counts()] == [5000] * 10
+
+
+@pytest.mark.parametrize("name", ["pixels.bin", "labels.npy"])
+def test_a_store_that_is_not_what_was_stored_is_filled_again(name, cache, archive):
+    first = find_stored(str(archive), "", None, "train")
+    pixels, labels = np.array(first.pixels), np.array(first.labels)
+    file = first.folder / name
+    content = bytearray(file.read_bytes())
+    content[-5000 if name == "pixels.bin" else -8] ^= 1
+    file.write_bytes(content)
+    again = find_stored(str(archive), "", None, "train")
+    assert np.array_equal(again.pixels, pixels)
+    assert np.array_equal(again.labels, labels)

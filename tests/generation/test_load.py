@@ -177,3 +177,23 @@ def test_a_safetensors_file_of_another_program_is_refused(tmp_path):
         safetensors.torch.save_file({"w": torch.zeros(3)}, path, about)
         with pytest.raises(CheckpointError, match="is not a generator"):
             load(path)
+
+
+def test_a_bit_turned_anywhere_in_a_generator_is_seen_or_changes_nothing(trained, tmp_path):
+    run, file = trained("plain"), tmp_path / "turned.safetensors"
+    whole, refused = run.generator_file.read_bytes(), 0
+    for place in range(0, len(whole), len(whole) // 60):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        try:
+            assert torch.equal(pictures(load(file)), pictures(load(run)))
+        except CheckpointError:
+            refused += 1
+    assert refused >= 55
+    weights = safetensors.torch.load_file(run.generator_file)
+    about, _ = load_module.read_weights(run.generator_file)
+    safetensors.torch.save_file(weights, file, {"gander": json.dumps(about)})
+    assert torch.equal(pictures(load(file)), pictures(load(run))), "a file of before has no digest"
+    weights["layers.0.weight"].view(-1)[0] = float("nan")
+    load_module.write_weights(file, about, weights)
+    with pytest.raises(CheckpointError, match="is not finite"):
+        load(file)

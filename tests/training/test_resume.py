@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from gander.errors import CheckpointError, DataError, Interrupted
+from gander.errors import CheckpointError, DataError, Interrupted, StorageError
 from gander.run import Run
 from gander.training.checkpoint import newest_checkpoint, save_checkpoint
 from gander.training.loop import resume, train
@@ -83,7 +83,7 @@ TENSORS = (
     *("g", "d", "average", "g_optimiser", "d_optimiser"),
     *("stats", "penalties.lecam"),
 )
-PROGRESS = ("stage", "images", "steps", "log_rows", "metrics_rows")
+PROGRESS = ("stage", "images", "steps", "log_rows", "metrics_rows", "digests")
 
 
 def rewritten(run, tensors, progress):
@@ -262,3 +262,39 @@ def test_kills_of_real_processes_leave_no_trace(tmp_path):
             os.killpg(process.pid, signal.SIGKILL)
         assert process.wait() == (0 if rows is None else -signal.SIGKILL)
     assert contents(run) == contents(like)
+
+
+def changed(run, name, old, new):
+    file = run.path / name
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+
+
+def test_a_digit_of_the_recipe_or_of_the_log_is_not_changed_in_silence(midway):
+    first = str(midway.history().column("loss/d")[0])
+    changed(midway, "log.jsonl", first, first[:-1] + str((int(first[-1]) + 1) % 10))
+    with pytest.raises(CheckpointError, match=r"log\.jsonl: its first \d rows are not those written"):
+        resume(midway)
+    changed(midway, "recipe.toml", "seed = ", "seed = 1")
+    with pytest.raises(StorageError, match=r"recipe\.toml: was changed since the run began"):
+        resume(midway)
+
+
+def test_a_run_of_before_there_were_digests_goes_on(midway, whole):
+    env = midway.env()
+    del env["digests"]
+    midway.env_file.write_text(json.dumps(env))
+    saved, _ = newest_checkpoint(midway)
+    progress = {name: value for name, value in saved.progress.items() if name != "digests"}
+    assert not is_noticed(rewritten(midway, saved.tensors, progress), whole("lecam"))
+
+
+def test_weights_that_are_not_finite_are_not_taken_up(midway, monkeypatch):
+    saved, _ = newest_checkpoint(midway)
+    saved.tensors["d.head.score.bias"].fill_(float("nan"))
+    monkeypatch.setattr("gander.training.checkpoint.first_bad", lambda tensors: None)
+    rewritten(midway, saved.tensors, saved.progress)
+    monkeypatch.undo()
+    with pytest.raises(CheckpointError, match=r"d\.head\.score\.bias is not finite"):
+        resume(midway)

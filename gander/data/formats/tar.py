@@ -58,8 +58,8 @@ def _samples(path: Path) -> Iterator[tuple[bytes, int | None]]:
         for _, sample in groupby(seen, lambda file: (file[0].parent, file[0].name.split(".")[0])):
             image, label = b"", None
             for place, member in sample:
-                if member.size > MOST_BYTES:
-                    raise ValueError(f"{member.name}: more than {MOST_BYTES >> 20} MiB")
+                if member.size > MOST_BYTES or member.issparse():
+                    raise ValueError(f"{member.name}: sparse, or more than {MOST_BYTES >> 20} MiB")
                 content = archive.extractfile(member)
                 if content and place.suffix.lower() in IMAGE_SUFFIXES:
                     image = content.read()
@@ -67,3 +67,12 @@ def _samples(path: Path) -> Iterator[tuple[bytes, int | None]]:
                     label = int(content.read())
             if image:
                 yield image, label
+        end = archive.offset
+    # A header that cannot be read ends an archive as its end does, and hides all that follows.
+    with path.open("rb") as file:
+        file.seek(end)
+        rest = file.read(tarfile.BLOCKSIZE)
+        while rest and not rest.strip(b"\0"):
+            rest = file.read(1 << 20)
+        if rest or file.tell() < end + tarfile.BLOCKSIZE:
+            raise ValueError(f"no file begins at byte {end:,}, where one should, or the archive should end")
