@@ -82,6 +82,7 @@ def generate(
     shares: Sequence[float] = (),
     use: bool | Literal["quick"] = False,
     report: Callable[[str], object] = lambda line: None,
+    scores: bool = True,
 ) -> DataSet:
     """Write a labelled data set of n fresh images; called again after an interruption, it goes on.
 
@@ -101,7 +102,8 @@ def generate(
         spread: of the latents, relative to the training's.
         shares: of each run, relative to each other; equal ones where nothing is said.
         use: choose spread, filter and checkpoints by what a classifier learns; "quick": a third of the work.
-        report: hears of the choice.
+        report: hears of the choice and of the scores.
+        scores: score the first 2,000 images for the card, where their data have a judge.
 
     Raises: UsageError, DataError or CheckpointError where this cannot be made, before anything is written;
         StorageError where the disk refuses.
@@ -110,16 +112,17 @@ def generate(
     request = _Request(
         n, to, format, tuple(classes), like, label_with, seed, truncation, rules, license, command, spread
     )
+    unscored = "" if scores else "they were not asked for (--no-scores)"
     engine = engine_on(device, "float32")
     named = [run] if isinstance(run, str | Path | Run) else run
     runs = [one if isinstance(one, Run) else find_run(str(one)) for one in named]
     with settings_restored(), process_group(wants_cuda(engine)):
         machine = choose_machine(engine)
         with exact():  # equal bytes
-            generation = _Generation(runs, shares, request, machine)
+            generation = _Generation(runs, shares, request, machine, unscored)
             if use:
                 generation.choose(use == "quick", report)
-            return generation.make(progress)
+            return generation.make(progress, report)
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,9 @@ class _Request:
 class _Generation:
     """What is decided before the first image is written, and then the work."""
 
-    def __init__(self, runs: list[Run], given: Sequence[float], request: _Request, machine: Machine) -> None:
+    def __init__(
+        self, runs: list[Run], given: Sequence[float], request: _Request, machine: Machine, unscored: str
+    ) -> None:
         if request.n < 1:
             raise UsageError(f"-n {request.n}: at least 1 image is wanted", hint="-n 50000")
         if not _LEAST_KEPT <= request.rules.keep <= 1:
@@ -157,7 +162,7 @@ class _Generation:
         self.counts = class_counts(first, request.n, request.classes, request.like)
         self.judge: Judge | None = None
         self.images: Images | None = None
-        self.unscored = ""
+        self.unscored = unscored
         try:
             self.images = real_images(runs[0])
             self.judge = find_judge(self.images, str(machine.device))
@@ -198,7 +203,7 @@ class _Generation:
         self.shares, self.request = setting.shares, replace(request, spread=setting.spread, rules=rules)
         self._take(trials.generators(setting))
 
-    def make(self, progress: Progress) -> DataSet:
+    def make(self, progress: Progress, report: Callable[[str], object]) -> DataSet:
         """Make the set; of several processes, each makes its share."""
         request, target, rules = self.request, self.target, self.request.rules
         wanted = cells_of(self.counts or [request.n], self.shares)
@@ -224,6 +229,10 @@ class _Generation:
                 if not draft.finished.exists():
                     draft.join()
                     candidates = request.n if assessed is None else len(assessed.confidence)
+                    if not self.unscored:
+                        report(
+                            f"scoring {min(request.n, _SCORED):,} images for the card; --no-scores does not"
+                        )
                     self._write_card(draft, stream, candidates, selection.dropped if selection else {})
                 draft.place()
         agree(None)
@@ -289,7 +298,7 @@ class _Generation:
         facts["ancestry"] = each_once(one for run in facts["runs"] for one in run.pop("ancestry"))
         facts["trained_on"] = facts["runs"][0]["trained_on"]
         facts |= {"counts": plan.counts(), "files": [str(root / shard.file) for shard in draft.shards]}
-        if self.judge is None or self.images is None:
+        if self.judge is None or self.images is None or self.unscored:
             facts |= {"scores": [], "caveats": [], "unscored": self.unscored}
         else:
             comparable = labels is not None and plan.layout.classes == self.images.classes

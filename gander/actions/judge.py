@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -17,7 +18,7 @@ from gander.data.store import storage_errors
 from gander.engine.device import engine_on
 from gander.engine.machine import choose_machine, settings_restored
 from gander.scores.classifier import Classifier, Labelled, default_hyperparameters, split_data
-from gander.scores.judge import Judge, Record, judge_file, load_judge, save_judge
+from gander.scores.judge import Judge, Record, judge_file, judges_of, load_judge, read_record, save_judge
 
 
 class Epoch(NamedTuple):
@@ -43,6 +44,9 @@ def judge(
     report: Callable[[Epoch], object] = lambda epoch: None,
 ) -> Judge:
     """Train the judge of a data set and keep it in the cache; called again after an interruption, it goes on.
+
+    A judge of these data that is more often right on the held-out images, also a shipped one, stays and is
+    what is returned; one of another seed is kept beside it.
 
     Args:
         data: labelled images, by name, path or as they are.
@@ -85,9 +89,16 @@ def judge(
         command=command,
         torch=torch.__version__,
     )
+    others = [] if seed else [(each, read_record(each).accuracy) for each in judges_of(images)]
+    better = [(each, accuracy) for each, accuracy in others if accuracy > record.accuracy]
     with storage_errors():
-        save_judge(path, classifier.net, record)
+        if not better:
+            save_judge(path, classifier.net, record)
     draft.unlink(missing_ok=True)
+    if better:
+        path, accuracy = better[0]
+        names = f"{accuracy:.2%} of held-out images rightly, the new one {record.accuracy:.2%}"
+        logging.getLogger(__name__).info("kept    the judge that was there: it names %s", names)
     return load_judge(path, str(machine.device))
 
 

@@ -70,6 +70,7 @@ def generate(
         str | None, typer.Option("--for", help="use: choose spread, filter, checkpoint that teach most.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="With --for use: a third of the work.")] = False,
+    no_scores: Annotated[bool, typer.Option("--no-scores", help="Score no images for the card.")] = False,
     as_json: Json = False,
 ) -> None:
     """Write a labelled data set of fresh images, with a card. Interrupted, the same command goes on."""
@@ -81,7 +82,7 @@ def generate(
     plan = format, classes or (), like, label_with, seed, truncation, keep, no_copies, no_duplicates, license
     drawn = spread, share or (), _chosen_use(purpose, quick), (lambda line: None) if as_json else say
     with progress("Generating", n, quiet=as_json or not speaks) as count:
-        made = write(runs, n, to, *plan, _typed_command(), device, count, *drawn)
+        made = write(runs, n, to, *plan, _typed_command(), device, count, *drawn, not no_scores)
     if speaks:
         _show(made, time.monotonic() - began, as_json)
 

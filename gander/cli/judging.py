@@ -41,6 +41,7 @@ def judge(
     """
     from gander.actions.judge import judge as train
     from gander.data.progress import progress
+    from gander.scores.judge import weakness
 
     device, command = os.environ.get("GANDER_DEVICE", "auto"), shlex.join(["gander", *sys.argv[1:]])
     report = (lambda epoch: None) if as_json else _say_epoch
@@ -52,6 +53,8 @@ def judge(
         return
     say(f"judge   {trained.path}")
     say(f"        names {record.accuracy:.2%} of {record.held_out:,} held-out images rightly")
+    if weak := weakness(record.accuracy, len(record.classes)):
+        say(f"note    {weak}")
 
 
 def _say_epoch(epoch: Epoch) -> None:

@@ -76,7 +76,8 @@ class TrainingProgress(Watcher):
         shown = [metric.name for metric in METRICS if metric.in_progress]
         parts = [f"{name} {row[name]:.3g} ({row[f'{name}/floor']:.3g})" for name in shown if name in row]
         text = "  ".join(parts) + ("  best so far" if best else "")
-        say(f"{row['images']:>11,} scores  {text}")  # a live line lets it pass above itself
+        n = row["protocol"]["n_fake"]
+        say(f"{row['images']:>11,} scores  {text}  of {n:,} images")  # a live line lets it pass above itself
 
     def _left(self, images: int) -> str:
         done = images - self._start

@@ -26,14 +26,14 @@ from gander.files import write_whole
 from gander.scores.classes import confusion, within_class_diversity
 from gander.scores.extractor import Extractor, Outputs
 from gander.scores.frechet import IMAGES_A_FEATURE, Moments
-from gander.scores.judge import training_and_held_out
+from gander.scores.judge import training_and_held_out, weakness
 from gander.scores.neighbours import (
     Memorisation,
     Neighbourhood,
     memorised_share,
     precision_recall_density_coverage,
 )
-from gander.scores.score import VERSION, Estimate, Protocol, Score, ratio
+from gander.scores.score import VERSION, Estimate, Protocol, Score, around_share, ratio
 from gander.scores.spectrum import checkerboard_energy
 from gander.scores.table import METRICS, Frechet, Metric
 from gander.scores.use import Usefulness
@@ -161,6 +161,15 @@ class Comparison:
     def neighbourhood(self) -> Neighbourhood:
         """Precision, recall, density and coverage, by the fifth neighbour."""
         return precision_recall_density_coverage(self.reference.features, self.features, k=5, within=0.9)
+
+    @property
+    def varies_less(self) -> bool:
+        """Say whether recall or coverage is below that of real images, beyond chance."""
+        real, n = self.reference.floor, len(self.reference.features)
+        if real is None:
+            return False
+        pairs = [*zip(self.neighbourhood, real.neighbourhood, strict=True)]
+        return any(around_share(ours, n)[1] < around_share(theirs, n)[0] for ours, theirs in pairs[1:4:2])
 
     @cached_property
     def diversity(self) -> dict[int, Estimate]:
@@ -350,6 +359,8 @@ def _caveats(samples: Samples, reference: Reference) -> tuple[str, ...]:
         )
     if reference.whole and reference.memory is None:
         caveats.append("no test of copies: no image of these classes is held out")
+    if weak := weakness(reference.extractor.accuracy, len(images.classes)):
+        caveats.append(weak)
     if len(reference.features) < n:
         caveats.append(f"{len(reference.features):,} real images are all there are for {n:,} others")
     if reference.floor is None:

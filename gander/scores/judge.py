@@ -188,6 +188,16 @@ def training_and_held_out(images: Images) -> tuple[npt.NDArray[np.int64], npt.ND
     return np.setdiff1d(np.arange(len(images)), aside), aside
 
 
+def weakness(accuracy: float | None, classes: int) -> str:
+    """Say so where a judge is right on less than half of what guessing leaves; "" where it is not."""
+    if accuracy is None or 2 * accuracy >= 1 + 1 / classes:
+        return ""
+    return (
+        f"the judge is right on {accuracy:.1%} of held-out images, and guessing on {1 / classes:.1%}: "
+        "what it hardly sees, its scores hardly measure"
+    )
+
+
 def judge_file(images: Images, seed: int = 0) -> Path:
     """Give the place in the cache of the judge of these data; one of another seed is another judge."""
     other = f"-seed{seed}" if seed else ""

@@ -17,8 +17,8 @@ def kernel_distance(real: Tensor, fake: Tensor, tile: int = 1024) -> Estimate:
 
     Every pair of images counts, `tile` by `tile` rows at a time; nothing is drawn. (The usual mean over
     subsets of 1,000 has the same expectation, and more noise.) The standard error is the root of an unbiased
-    estimate of this estimator's variance (0 where that falls below), which holds for unequal counts, and
-    where both sets come from one distribution.
+    estimate of this estimator's variance, which holds for unequal counts, and where both sets come from one
+    distribution; nan where that falls below a quarter of what pairs alone add: it is unknown then, not small.
 
     Raises: DataError for fewer than 4 rows a side, different widths, or features too large to cube.
     Source: Binkowski et al. 2018, section 4 (the kernel); Hoeffding 1948, section 5 (the variance).
@@ -37,17 +37,20 @@ def kernel_distance(real: Tensor, fake: Tensor, tile: int = 1024) -> Estimate:
     # Over the one set, the mean square of the mean kernel with the other; and the square of the mean of all.
     of_real, of_fake = (by_real - squares) / (m * n * (n - 1)), (by_fake - squares) / (n * m * (m - 1))
     of_both = (total**2 - by_real - by_fake + squares) / (m * (m - 1) * n * (n - 1))
-    variance = (
-        _variance_of_side(within_real, squares_real, across_real / n, of_real - of_both)
-        + _variance_of_side(within_fake, squares_fake, across_fake / m, of_fake - of_both)
-        + 4 * (squares / (m * n) - of_real - of_fake + of_both) / (m * n)
+    (real_alone, real_pairs), (fake_alone, fake_pairs) = (
+        _variance_of_side(within_real, squares_real, across_real / n, of_real - of_both),
+        _variance_of_side(within_fake, squares_fake, across_fake / m, of_fake - of_both),
     )
+    pairs = real_pairs + fake_pairs + 4 * (squares / (m * n) - of_real - of_fake + of_both) / (m * n)
+    variance = pairs + real_alone + fake_alone
     if not (math.isfinite(value) and math.isfinite(variance)):
         raise DataError("the features are too large for the kernel distance: their cubes overflow")
-    return Estimate(value, math.sqrt(max(variance, 0.0)))
+    return Estimate(value, math.sqrt(variance) if variance >= max(pairs / 4, 0) else math.nan)
 
 
-def _variance_of_side(within: Tensor, squares: float, across: Tensor, across_variance: float) -> float:
+def _variance_of_side(
+    within: Tensor, squares: float, across: Tensor, across_variance: float
+) -> tuple[float, float]:
     """Estimate what the draw of one set of m rows adds to the variance, alone and in pairs.
 
     Each square of an expectation is estimated from pairs that share no other row: hence no bias.
@@ -67,7 +70,7 @@ def _variance_of_side(within: Tensor, squares: float, across: Tensor, across_var
     covariance = mixed / pairs - (total * float(across.sum()) - 2 * mixed) / triples
     alone = mean_square - square_mean - 2 * covariance + across_variance
     in_pairs = squares / pairs - 2 * mean_square + square_mean
-    return 4 * alone / m + 2 * in_pairs / pairs
+    return 4 * alone / m, 2 * in_pairs / pairs
 
 
 def _sums(x: Tensor, y: Tensor, tile: int) -> tuple[Tensor, Tensor, float]:

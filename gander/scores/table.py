@@ -85,17 +85,14 @@ class _Distance(Metric):
     def verdict(self, estimate: Estimate, floor: Estimate | None, compared: Comparison) -> str:
         if floor is None:
             return "no floor to compare it with"
-        # An error whose estimate fell to 0 is unknown, and not certain: the other's stands for it.
-        error, of_floor = (
-            estimate.standard_error or floor.standard_error,
-            floor.standard_error or estimate.standard_error,
-        )
-        if not error and estimate.value != floor.value:
+        # An error of nan or 0 is unknown, and not certain: the other's stands for it.
+        known = [each for each in (estimate.standard_error, floor.standard_error) if each > 0]
+        if not known and estimate.value != floor.value:
             return "too few images to tell"
-        chance = self.standard_errors * math.hypot(error, of_floor)
-        if estimate.value - floor.value <= chance:
-            return "not told from real images"
-        if floor.value <= 2 * floor.standard_error:  # nothing to be a multiple of
+        if estimate.value - floor.value <= self.standard_errors * math.hypot(*(known * 2)[:2]):
+            few = "too few images to tell, though recall or coverage is lower"
+            return few if compared.varies_less else "not told from real images"
+        if floor.value <= 2 * known[-1]:  # nothing to be a multiple of
             return "told from real images"
         times = estimate.value / floor.value
         return f"told from real images: {times:,.{0 if times >= 10 else 1}f} times the floor"

@@ -18,7 +18,7 @@ from gander.history import best_of
 from gander.recipe.schema import Recipe
 from gander.schedule import crossed
 from gander.scores.evaluation import LEAST, Reference, score_samples
-from gander.scores.judge import Judge
+from gander.scores.judge import Judge, weakness
 from gander.scores.score import VERSION
 
 _SEED = 70_607  # of the latents and the real images: the same for all runs, which can be compared
@@ -50,7 +50,9 @@ class Scorer:
         try:
             if self.n < LEAST:
                 raise DataError(f"{len(images)} images are too few")
-            self._judge, self.note = find_independent_judge(images, ancestry, str(device))
+            self._judge, passed_over = find_independent_judge(images, ancestry, str(device))
+            weak = weakness(self._judge.accuracy, len(images.classes))
+            self.note = "; ".join(filter(None, [passed_over, weak]))
         except DataError as error:
             hint = f"; {error.hint}" if error.hint else ""
             self.note = f"no scores during training: {error.problems[0]}{hint}"

@@ -7,8 +7,9 @@ import torch
 
 import gander
 from gander.data.images import open_images
-from gander.scores.judge import find_judge
-from tests.judged import dark_and_light
+from gander.scores.evaluation import Reference, Samples, score_samples
+from gander.scores.judge import find_judge, weakness
+from tests.judged import dark_and_light, train_judge
 
 
 @pytest.fixture
@@ -55,3 +56,21 @@ def test_an_interrupted_judge_goes_on_to_the_same_bits(data):
     outputs = resumed.extract(pixels)
     whole = gander.judge(data, epochs=2, device="cpu")
     assert torch.equal(whole.extract(pixels).features, outputs.features)
+
+
+def test_a_better_judge_is_not_replaced_and_a_weak_one_is_said_to_be(data, tmp_path, caplog):
+    train_judge(data)  # its record says that it is always right
+    before = find_judge(open_images(str(data)))
+    caplog.set_level("INFO")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("gander.scores.classifier.Classifier.accuracy", lambda *_: 0.51)
+        assert gander.judge(data, epochs=1, device="cpu").digest == before.digest
+        assert "kept    the judge that was there: it names 100.00%" in caplog.text
+        weak = gander.judge(data, epochs=1, device="cpu", seed=1)
+    assert weak.digest != before.digest
+    assert "guessing on 50.0%" in weakness(weak.accuracy, 2)
+    assert not weakness(0.8, 2)
+    assert not weakness(None, 2)
+    images = open_images(str(data))
+    scored = score_samples(Samples("", images.pixels[:100], None, ""), Reference(images, weak, 100))
+    assert any("guessing" in caveat for caveat in scored.caveats)

@@ -143,3 +143,12 @@ def test_images_that_no_judge_chose_are_scored_by_it_and_teach_what_they_descend
     card = made.path / "dataset.json"
     card.write_text(json.dumps({k: v for k, v in made.facts.items() if k != "ancestry"}))
     assert gander.evaluate(made.path, folder / "data.npz", n=100, device="cpu").ancestry == "unknown"
+
+
+def test_scores_for_the_card_are_announced_and_can_be_left_away(folder, judge, tmp_path):
+    run, said = train(tiny(folder, "projection"), folder / "run"), []
+    scored = gander.generate(run, 120, tmp_path / "scored", device="cpu", report=said.append)
+    plain = gander.generate(run, 120, tmp_path / "plain", device="cpu", report=said.append, scores=False)
+    assert said == ["scoring 120 images for the card; --no-scores does not"]
+    assert scored.facts["scores"]
+    assert (plain.facts["scores"], "--no-scores" in plain.facts["unscored"]) == ([], True)

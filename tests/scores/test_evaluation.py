@@ -88,7 +88,7 @@ def test_real_images_are_nearer_than_blurred_ones_and_those_nearer_than_noise(re
     for name in ("fd-judge", "kd-judge"):
         values = [table[name].value for table in tables]
         assert values == sorted(values)
-        assert tables[1][name].low > tables[0][name].high
+        assert tables[1][name].low > (tables[0][name].high or tables[0][name].value)
     assert tables[0]["fd-judge"].value < 3 * tables[0]["fd-judge"].floor
     assert tables[0]["kd-judge"].verdict == "not told from real images"
     assert tables[3]["precision"].value < 0.1 < 0.5 < tables[0]["precision"].value

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from torch import backends
@@ -147,7 +148,12 @@ def test_the_document_describes_every_score_in_its_order():
 
 def test_an_error_whose_estimate_fell_to_nothing_is_unknown_and_not_certain():
     (kernel,) = (metric for metric in METRICS if isinstance(metric, Kernel))
-    say = partial(kernel.verdict, compared=None)
+    say = partial(kernel.verdict, compared=SimpleNamespace(varies_less=False))
+    assert say(Estimate(-0.0003), Estimate(-0.0004, 0.0001)) == "not told from real images"
+    assert say(Estimate(-0.0003), Estimate(-0.0004)) == "too few images to tell"
+    assert say(Estimate(0.01), Estimate(-0.0004, 0.0001)) == "told from real images"
+    few = kernel.verdict(Estimate(0.0, 0.1), Estimate(0.0, 0.1), SimpleNamespace(varies_less=True))
+    assert few.startswith("too few images to tell, though recall")
     assert say(Estimate(-0.0003, 0.0), Estimate(-0.0004, 0.0001)) == "not told from real images"
     assert say(Estimate(-0.0003, 0.0), Estimate(-0.0004, 0.0)) == "too few images to tell"
     assert say(Estimate(0.01, 0.001), Estimate(0.0, 0.0)).startswith("told from real images")

@@ -13,16 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gander.data.formats.format import (
-    CONFIDENCE,
-    LABEL,
-    LABELS,
-    Batch,
-    Layout,
-    WrittenFormat,
-    choose_column,
-    ignoring,
-)
+from gander.data.formats.columns import LABELS, choose_column, ignoring
+from gander.data.formats.format import CONFIDENCE, LABEL, Batch, Layout, WrittenFormat
 from gander.data.origins import Contents, Pixels, numbered
 from gander.errors import DataError
 

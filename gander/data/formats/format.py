@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -15,15 +15,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from gander.data.origins import Contents, Origin, Pixels, cards_in, class_names, unreadable
-from gander.errors import DataError, did_you_mean
+from gander.errors import DataError
 from gander.pictures.sheet import encode_png
 
 LABEL, CONFIDENCE = "label", "confidence"
 """Columns of formats that have columns, as they are written."""
-
-IMAGES = ("img", "image", "images", "pixels")
-LABELS = (LABEL, "labels", "fine_label", "coarse_label", "class", "target", "digit", "category", "y")
-"""Columns that are read; the first two of the images and the first of the labels before all others."""
 
 MOST_BYTES = 64 << 20
 """Of one encoded image, or of one file in an archive."""
@@ -88,31 +84,6 @@ class Format(ABC):
     def read(self, path: Path, name: str, split: str) -> Contents:
         """Return what is in one file, which problems call `name`; it may raise anything where that fails."""
         raise NotImplementedError
-
-
-def choose_column(there: Sequence[str], wanted: str, known: Sequence[str], what: str) -> str:
-    """Choose the column that `data.image` or `data.label` names, or one of a known name; "" where none is.
-
-    Raises: DataError where the one that is wanted is not there, or several could be meant.
-    """
-    if wanted and wanted not in there:
-        listed = ", ".join(there[:20])
-        near = did_you_mean(wanted, there)
-        raise DataError(f'data.{what} = "{wanted}": there is no such column; there are: {listed}{near}')
-    found = [name for name in there if name.lower() in known]
-    sure = [name for name in known if name in (*IMAGES[:2], LABEL) and name in found]
-    if not wanted and not sure and len(found) > 1:
-        raise DataError(
-            f"{' and '.join(found)} could each be the column of the {what}s",
-            hint=f"data.{what}={found[0]}, or gander data PATH --{what} {found[0]}",
-        )
-    return wanted or next(iter(sure or found), "")
-
-
-def ignoring(columns: Sequence[str]) -> tuple[str, ...]:
-    """Name the columns that are not read, in a note; () where there are none."""
-    named = [name or '""' for name in columns if name != CONFIDENCE]
-    return (f"ignored columns: {', '.join(named[:10])}{', ...' * (len(named) > 10)}",) if named else ()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gander.data.formats.format import Batch, Layout, WrittenFormat, choose_column, ignoring
+from gander.data.formats.columns import choose_column, ignoring
+from gander.data.formats.format import Batch, Layout, WrittenFormat
 from gander.data.origins import Contents, Pixels, array_entries
 from gander.errors import DataError
 

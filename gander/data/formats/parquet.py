@@ -7,17 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gander.data.formats.format import (
-    CONFIDENCE,
-    IMAGES,
-    LABEL,
-    LABELS,
-    Batch,
-    Layout,
-    WrittenFormat,
-    choose_column,
-    ignoring,
-)
+from gander.data.formats.columns import IMAGES, LABELS, choose_column, ignoring
+from gander.data.formats.format import CONFIDENCE, LABEL, Batch, Layout, WrittenFormat
 from gander.data.origins import Contents, Image, numbered
 from gander.errors import DataError
 
