@@ -30,7 +30,7 @@ def problem_lines(error: ValidationError, data: dict[str, Any], model: type[Base
 
 
 def _line(path: str, fault: Any, model: type[BaseModel]) -> str:
-    given = f"{path} = {show(fault['input'])}" if path else "the recipe"
+    given = f"{path} = {show(fault['input'])}" if path else f"the {model.__name__.lower()}"
     match fault["type"]:
         case "extra_forbidden":
             return _unknown_setting(path, fault, model)
@@ -66,7 +66,7 @@ def _unknown_setting(path: str, fault: Any, model: type[BaseModel]) -> str:
     typed = f", as in {show_patch({str(right): fault['input']})}" if whole else ""
     meant = f'; did you mean "{match}"{typed}?' if match else ""
     return (
-        f"{path} = {show(fault['input'])}: {table or 'a recipe'} has no such setting; "
+        f"{path} = {show(fault['input'])}: {table or f'a {model.__name__.lower()}'} has no such setting; "
         f"it has: {', '.join(names)}{meant}"
     )
 

@@ -176,7 +176,7 @@ def wide_arms(blocks: Blocks) -> list[int]:
     """Name the arms whose spread is far beyond that of the others: they say nothing of the others' noise."""
     places = range(len(blocks.used))
     wide = []
-    for place in places if len(blocks.used) > 2 else ():
+    for place in places if len(blocks.used) > 2 and blocks.df > 0 else ():
         (own, freedom), (rest, rest_freedom) = (
             blocks.spread([place]),
             blocks.spread([other for other in places if other != place]),

@@ -214,3 +214,10 @@ def test_who_looks_after_every_seed_errs_seldom_with_the_any_time_interval():
         for differences in rng.standard_normal((500, 10))
     ]
     assert np.mean(fooled) <= 0.05
+
+
+@pytest.mark.parametrize("seeds", [0, 1])
+def test_fewer_than_two_seeds_give_no_verdict(seeds):
+    verdicts, noise = judge_arms(study(np.random.default_rng(0), [0, 0, 1], seeds), {}, Judgement(0.05))
+    assert [(one.verdict, one.effect, one.n) for one in verdicts] == [("no verdict", None, seeds)] * 2
+    assert math.isnan(noise)
