@@ -42,7 +42,10 @@ def read_recipe(run: Run) -> Recipe:
     """Read the recipe that a run stores; RecipeError as above, StorageError where it was changed."""
     text = recipe_text(str(run.recipe_file))
     run.check_recipe(text)
-    return build_recipe(parse_recipe(text, str(run.recipe_file)))
+    tree = parse_recipe(text, str(run.recipe_file))
+    if isinstance(tree.get("data"), dict):
+        tree["data"].setdefault("held_out", 0)  # a run of before showed all its images
+    return build_recipe(tree)
 
 
 def nameable(plugin: str = "") -> Mapping[str, Mapping[str, type[Technique]]]:

@@ -21,7 +21,7 @@ def trainer_state(trainer: Trainer) -> Tensors:
         tensors |= _prefixed(name, module.state_dict())
     for learner in (trainer.g, trainer.d):
         tensors |= _prefixed(f"{learner.side}_optimiser", _optimiser_state(learner))
-    tensors |= _prefixed("stats", trainer.stats.state())
+    tensors |= _prefixed("stats", trainer.stats.state()) | _prefixed("probes", trainer.probed)
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
@@ -38,8 +38,8 @@ def adopt(trainer: Trainer, tensors: Mapping[str, Tensor], images: int, steps: i
     """
     missing, left = _take(trainer, tensors)
     if not missing and not left:
-        stats = {name.removeprefix("stats."): t for name, t in tensors.items() if name.startswith("stats.")}
-        trainer.stats.restore(stats)
+        trainer.stats.restore(_without("stats.", tensors))
+        trainer.probed = _without("probes.", tensors)
     trainer.go_on_from(images, steps)
     return missing + [f"{name}, which this recipe has no place for" for name in left]
 
@@ -55,6 +55,7 @@ def _take(trainer: Trainer, tensors: Mapping[str, Tensor]) -> tuple[list[str], l
     """Copy what fits; say what this training misses, and what the tensors hold beyond it."""
     sums = torch.zeros(2, dtype=torch.float64)
     left = {name for name in tensors if not name.startswith("stats.") or not _fits(tensors[name], sums)}
+    left = {name for name in left if not name.startswith("probes.")}  # whose shapes probes look at themselves
     missing: list[str] = []
     for name, module in _modules(trainer).items():
         for key, own in module.state_dict().items():
@@ -82,6 +83,10 @@ def _modules(trainer: Trainer) -> dict[str, nn.Module]:
 
 def _prefixed(name: str, tensors: Mapping[str, Tensor]) -> Tensors:
     return {f"{name}.{key}": tensor for key, tensor in tensors.items()}
+
+
+def _without(prefix: str, tensors: Mapping[str, Tensor]) -> Tensors:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
 
 def _optimiser_state(learner: Learner) -> Tensors:
