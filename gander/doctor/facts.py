@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from gander.doctor.case import Case
-from gander.doctor.finding import Evidence, Finding, Severity, in_order
+from gander.doctor.data import data_facts
+from gander.doctor.finding import Finding, Severity, beyond, fact, in_order
 from gander.schedule import Ramp
 
-_SEVERITIES: tuple[Severity, ...] = ("note", "warning", "error")
 _RULES = tomllib.loads(Path(__file__).with_name("rules.toml").read_text("utf-8"))["rule"]
 _HOLDS = ("gradient_penalty", "r1", "r2", "approximate_r1", "approximate_r2")
 """Penalties that keep D from growing steep."""
@@ -21,7 +21,7 @@ _HOLDS = ("gradient_penalty", "r1", "r2", "approximate_r1", "approximate_r2")
 
 def facts(case: Case) -> list[Finding]:
     """Give what is wrong by recipe and data alone, the worst first; the same at any moment of a run."""
-    checks = (_settings, _objective, _rates, _moves, _layers, _widths, _averages)
+    checks = (_settings, _objective, _rates, _moves, _layers, _widths, _averages, data_facts)
     return in_order(finding for check in checks for finding in check(case))
 
 
@@ -34,7 +34,7 @@ def _settings(case: Case) -> Iterator[Finding]:
             if not course or ("unless" in rule and _find(case, other)[1] is not None):
                 continue
             value = _SUMMED[rule.get("of", "peak")](course)
-            severity = _beyond(value, rule.get("above", ()), rule.get("below", ()))
+            severity = beyond(value, rule.get("above", ()), rule.get("below", ()))
             memory, half = 1 / max(1 - value, 1e-6), max(case.total // 2, 1)
             known = {"value": value, "at": at, "memory": memory, "half": half}
             remedy = [tuple(edit.format(**known) for edit in patch) for patch in rule["remedy"]]
@@ -79,10 +79,10 @@ def _smooth(path: str, loss: Mapping[str, Any]) -> Iterator[Finding]:
     elif loss.get("inner", {}).get("kind") != "least_squares" and (real > 1.01 or fake < -0.01):
         says += f"and {fake:g} of fakes: no score is ever far enough out"
         yield fact("labels-unbounded", "warning", says, f"{path}.real", real, "0 to 1", hard)
-    elif severity := _beyond(fake, (0, 0.2)):
+    elif severity := beyond(fake, (0, 0.2)):
         says += f"and {fake:g} of fakes, which rewards G for what it makes already"
         yield fact("smoothing-two-sided", severity, says, f"{path}.fake", fake, "0", hard[1:])
-    elif severity := _beyond(real, below=(0.8, 0.65)):
+    elif severity := beyond(real, below=(0.8, 0.65)):
         says += "and no more"
         yield fact("smoothing-heavy", severity, says, f"{path}.real", real, "0.9", hard[:1])
 
@@ -91,8 +91,8 @@ def _rates(case: Case) -> Iterator[Finding]:
     peaks = {side: max(_course(case, f"train.{side}_lr")[1], default=math.nan) for side in "gd"}
     said: dict[tuple[str, Severity], list[str]] = {}
     for side, rate in peaks.items():
-        beyond = {"high": _beyond(rate, (3e-3, 1e-2, 1e-1)), "low": _beyond(rate, below=(1e-5, 1e-6))}
-        for end, severity in ({"frozen": "error"} if rate == 0 else beyond).items():
+        passed = {"high": beyond(rate, (3e-3, 1e-2, 1e-1)), "low": beyond(rate, below=(1e-5, 1e-6))}
+        for end, severity in ({"frozen": "error"} if rate == 0 else passed).items():
             if severity:
                 said.setdefault((end, severity), []).append(side)  # type: ignore[arg-type]
     for (end, severity), sides in said.items():
@@ -115,11 +115,11 @@ def _moves(case: Case) -> Iterator[Finding]:
     d_steps, batch = int(case.setting("train.d_steps", 1)), int(case.setting("train.batch", 64))
     shown = batch // 2 if "separate" in str(case.setting("train.d_update")) else batch
     normed = _has_batch_norm(case, "generator") or _has_batch_norm(case, "discriminator")
-    if severity := _beyond(shown, below=(16, 8) if normed else (8,)):
+    if severity := beyond(shown, below=(16, 8) if normed else (8,)):
         says = f"{'batch norm takes its statistics' if normed else 'every step learns'} from {shown} images"
         yield fact("batch-tiny", severity, says, "train.batch", shown, "32 to 256", ("train.batch=64",))
     steps = case.total // (d_steps * shown)
-    if case.total and (severity := _beyond(steps, below=(500, 200))):
+    if case.total and (severity := beyond(steps, below=(500, 200))):
         says = f"the whole run is {steps:,} steps of G, in which no GAN gets far"
         remedy = (f"train.images={2_000 * d_steps * shown}",)
         yield fact("run-short", severity, says, "train.images", case.total, "2,000 steps or more", remedy)
@@ -176,7 +176,7 @@ def _averages(case: Case) -> Iterator[Finding]:
         return
     share = first.get("ramp", first.get("share", 0.0))
     lag = min(first.get("half_life", math.inf), share * case.total)
-    if case.total and (severity := _beyond(lag / case.total, (0.1, 0.25))):
+    if case.total and (severity := beyond(lag / case.total, (0.1, 0.25))):
         says = f"the average forgets half in {lag:,.0f} images, {lag / case.total:.0%} of the run"
         yield fact("average-slow", severity, says, "average", lag, "at most 10 % of the run", fresh)
 
@@ -234,22 +234,3 @@ _SUMMED: dict[str, Callable[[Sequence[float]], float]] = {
     "mean": _mean,
     "end": lambda values: values[-1],
 }
-
-
-def _beyond(value: float, above: Sequence[float] = (), below: Sequence[float] = ()) -> Severity | None:
-    """Give the worst severity whose bound is passed."""
-    passed = max(sum(value > bound for bound in above), sum(value < bound for bound in below))
-    return _SEVERITIES[passed - 1] if passed else None
-
-
-def fact(
-    code: str,
-    severity: Severity,
-    says: str,
-    column: str,
-    value: float | str,
-    healthy: str,
-    *remedy: tuple[str, ...],
-) -> Finding:
-    """Make a finding that is certain, and its own cause."""
-    return Finding(code, severity, 1.0, says, 0, (Evidence(column, value, healthy),), (code,), remedy)
