@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -10,6 +10,8 @@ from gander.history import History
 
 Severity = Literal["note", "warning", "error"]
 """A note is worth knowing and no alarm; a warning costs quality; after an error nothing good will come."""
+
+_RANKS: tuple[Severity, ...] = ("note", "warning", "error")
 
 
 @dataclass(frozen=True)
@@ -100,5 +102,23 @@ def finding_of(row: Mapping[str, Any]) -> Finding:
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:
     """Sort findings: the worst first, and of equals the surest, then the earliest."""
-    rank = {"error": 0, "warning": 1, "note": 2}
-    return sorted(findings, key=lambda each: (rank[each.severity], -each.confidence, each.since))
+    return sorted(findings, key=lambda each: (-_RANKS.index(each.severity), -each.confidence, each.since))
+
+
+def beyond(value: float, above: Sequence[float] = (), below: Sequence[float] = ()) -> Severity | None:
+    """Give the worst severity whose bound is passed."""
+    passed = max(sum(value > bound for bound in above), sum(value < bound for bound in below))
+    return _RANKS[passed - 1] if passed else None
+
+
+def fact(
+    code: str,
+    severity: Severity,
+    says: str,
+    column: str,
+    value: float | str,
+    healthy: str,
+    *remedy: tuple[str, ...],
+) -> Finding:
+    """Make a finding that is certain, and its own cause."""
+    return Finding(code, severity, 1.0, says, 0, (Evidence(column, value, healthy),), (code,), remedy)
