@@ -1,4 +1,4 @@
-"""What is wrong with data: each planted fault is named, from counts of real pixels; clean data are left alone."""
+"""What is wrong with data: each planted fault is named, by counts of real pixels; clean data are left alone."""
 
 from __future__ import annotations
 
