@@ -50,7 +50,7 @@ def train(
         watcher: who hears of the progress: a Watcher, a function of the log's rows, or several.
         name: what the run is called after, where that is not the recipe's own name.
         patch: edits of the recipe: `["train.images=2000"]`.
-    Raises: Interrupted (state saved) on SIGINT, SIGTERM or a watcher's word; any GanderError.
+    Raises: Interrupted (state saved) on SIGINT, SIGTERM, SIGHUP or a watcher's word; any GanderError.
     """
     if isinstance(recipe, Recipe):
         recipe = recipe.patched(patch) if patch else recipe
@@ -178,7 +178,7 @@ def _created(session: Session, env: Mapping[str, Any], run: str | Path | None, n
 def _go_on(run: Run, session: Session, watcher: Watching, notes: list[str], begins: bool = False) -> Run:
     session.run = run
     session.watchers = watchers(watcher) if rank() == 0 else []
-    with _held(run), _recorded(session), _signals() as asked:
+    with _signals() as asked, _held(run), _recorded(session):
         notes = notes if begins else notes + session.restore()
         if session.scorer.note:
             notes.append(session.scorer.note)
@@ -244,18 +244,24 @@ def _held(run: Run) -> Iterator[None]:
 
 @contextmanager
 def _signals() -> Iterator[list[int]]:
-    """Note SIGINT and SIGTERM instead of dying of them; a second one ends the process at once."""
+    """Note SIGINT, SIGTERM and SIGHUP instead of dying of them; a third one ends the process at once.
+
+    A second one comes with the first where a group and its leader are both asked, and must not lose the save.
+    """
     asked: list[int] = []
 
     def note(number: int, _: Any) -> None:
-        if asked:
-            raise SystemExit(128 + number)
         asked.append(number)
+        if len(asked) > 2:
+            raise SystemExit(128 + number)
 
     if threading.current_thread() is not threading.main_thread():
         yield asked
         return
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # by nohup
+        numbers.pop()
+    before = {number: signal.signal(number, note) for number in numbers}
     try:
         yield asked
     finally:

@@ -22,6 +22,7 @@ def draw_samples(sampler: Sampler, recipe: Recipe, file: Path) -> None:
     latents = sampler.draw(rows * columns, recipe.seed + _SAMPLE_SEED)
     labels = torch.arange(rows).repeat_interleave(columns)
     images = sampler.images(latents, labels if sampler.conditional else None)
+    file.parent.mkdir(exist_ok=True)  # somebody may have tidied up
     save_png(contact_sheet(images.numpy(), columns, row_names=names), file)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import time
 
@@ -36,7 +37,7 @@ def wait_for(there):
         time.sleep(0.002)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_saves_the_state_says_so_and_sets_the_exit_code(number, code, tmp_path):
     run, told = Run(tmp_path / "run"), tmp_path / "told"
     recipe = tiny_file(tmp_path, patch=LONGER)
@@ -77,19 +78,33 @@ def train_into_a_long_step(recipe, path, reached):
     command("train", recipe, "--run", str(path))
 
 
-def test_a_second_signal_ends_at_once_and_the_last_save_stands(whole, tmp_path):
+def test_a_third_signal_ends_at_once_and_the_last_save_stands(whole, tmp_path):
     run, reached = Run(tmp_path / "run"), tmp_path / "reached"
     process = start(train_into_a_long_step, str(whole.recipe_file), run.path, reached)
     wait_for(reached.exists)
     os.killpg(process.pid, signal.SIGTERM)
     time.sleep(0.2)
-    assert process.is_alive(), "the first one waits for the step"
+    os.killpg(process.pid, signal.SIGTERM)
+    time.sleep(0.2)
+    assert process.is_alive(), "the first two wait for the step"
     began = time.monotonic()
     os.killpg(process.pid, signal.SIGTERM)
     assert finish(process) == 143
     assert time.monotonic() - began < 10
     assert newest_checkpoint(run)[0].progress["images"] == 4 * BATCH
     assert contents(resume(run)) == contents(whole)
+
+
+def test_two_signals_at_once_save_as_one_does(tmp_path):
+    run = Run(tmp_path / "run")
+    process = start(command, "train", tiny_file(tmp_path, patch=LONGER), "--run", str(run.path))
+    wait_for(lambda: run.history().images)
+    os.kill(process.pid, signal.SIGTERM)
+    time.sleep(0.002)
+    os.kill(process.pid, signal.SIGTERM)
+    assert finish(process) == 143
+    assert run.state()["state"] == "stopped"
+    assert newest_checkpoint(run)[0].progress["images"] == run.state()["images"]
 
 
 def train_for_nobody(recipe, path):
@@ -230,3 +245,13 @@ def test_an_absurd_learning_rate_ends_with_exit_4_and_a_sound_checkpoint(tmp_pat
     saved, _ = newest_checkpoint(run)
     assert all(tensor.isfinite().all() for tensor in saved.tensors.values() if tensor.is_floating_point())
     assert all("Infinity" not in json.dumps(row) for row in run.history().images)
+
+
+def test_sheets_that_are_deleted_under_a_run_do_not_end_it(whole, tmp_path):
+    class Tidy(Watcher):
+        def started(self, run, images, total, notes):
+            shutil.rmtree(run.path / "samples")
+
+    run = train(tiny(whole.path.parent), tmp_path / "run", Tidy())
+    assert run.sheets()
+    assert run.state()["state"] == "finished"
