@@ -15,13 +15,20 @@ from gander.run import find_run, runs_root
 
 
 def report(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="One to four runs.")],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...|STUDY", help="One to four runs, or a study.")],
     to: Annotated[Path | None, typer.Option("--to", help="The file.", show_default="RUN/report.html")] = None,
     as_json: Json = False,
 ) -> None:
-    """Freeze the page of one or several runs into a single HTML file, to share or to keep."""
+    """Freeze the page of one or several runs into one HTML file, to share or to keep; renew a study's."""
     from gander.report.frozen import report as freeze
+    from gander.report.study import write_page
+    from gander.study.ledger import FILE as LEDGER
+    from gander.study.results import last_look
 
+    if len(runs) == 1 and (Path(runs[0]) / LEDGER).is_file():
+        path = write_page(last_look(Path(runs[0])))
+        say(json.dumps({"report": str(path)}) if as_json else f"report  {path}")
+        return
     found = [find_run(name) for name in runs]
     if len(found) > 4:
         raise UsageError(f"{len(found)} runs: a page shows one to four side by side")

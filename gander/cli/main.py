@@ -21,6 +21,7 @@ from gander.cli.exporting import export
 from gander.cli.generating import GenerateCommand, generate
 from gander.cli.judging import judge
 from gander.cli.showing import data, explain, recipes, runs, sample
+from gander.cli.studying import compare, study
 from gander.cli.training import resume, train
 from gander.errors import GanderError, exit_code
 from gander.files import check_system
@@ -38,6 +39,8 @@ app = typer.Typer(
 for _verb in (train, resume, sample, runs, recipes, data, explain, judge, evaluate):
     app.command()(_verb)
 app.command(cls=GenerateCommand)(generate)
+app.command()(study)
+app.command()(compare)
 app.command()(export)
 app.command()(report)
 app.command()(dash)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,23 +16,9 @@ _WIDE, _BY_CHANCE = 2.5, 0.01  # times the spread of the other arms, and a test 
 _WIDEST_MIXTURE = 0.1  # c2 of the any-time interval; small is for large effects and few seeds
 
 
-class Estimate(Protocol):
-    """A difference of means: of `n` seeds, with intervals and tests at a level of error."""
-
-    @property
-    def difference(self) -> float: ...
-    @property
-    def n(self) -> int: ...
-    def half_width(self, level: float) -> float:
-        """Give the reach of the interval that misses the truth with probability `level`."""
-
-    def p(self, at: float) -> float:
-        """Give the two-sided p-value of the hypothesis that the difference is `at`."""
-
-
 @dataclass(frozen=True)
 class Student:
-    """A difference with its standard error and degrees of freedom."""
+    """A difference of means over `n` seeds, with its standard error and degrees of freedom."""
 
     difference: float
     error: float
@@ -41,9 +26,11 @@ class Student:
     n: int
 
     def half_width(self, level: float) -> float:
+        """Give the reach of the interval that misses the truth with probability `level`."""
         return float(special.stdtrit(self.df, 1 - level / 2)) * self.error
 
     def p(self, at: float) -> float:
+        """Give the two-sided p-value of the hypothesis that the difference is `at`."""
         off = abs(self.difference - at)
         if off <= 1e-12 or not self.error:  # equal arms train to equal bytes
             return float(off <= 1e-12)
@@ -84,6 +71,9 @@ class AnyTime:
             return float(shift <= 1e-12)
         ratio = (self._squares + shift) / (self._squares + shift * c / (n + c))
         return min(1.0, math.sqrt((n + c) / c) * ratio ** (-n / 2))
+
+
+Estimate = Student | AnyTime
 
 
 def paired(table: Table, arm: int) -> Table:

@@ -26,6 +26,9 @@ _NAME = re.compile(r"\w[\w .,=+-]{0,59}")
 _SAME = ("seed", "evaluate", "train.images", "train.epochs")  # settings that are those of the whole study
 _SIGNED = ("kd-judge",)  # scores without a logarithm
 
+SCORES = {m.name: m.better for m in METRICS if m.better != "near" and m.name not in _SIGNED}
+"""What can be compared by ratio, and which way is better."""
+
 Names = dict[str, list[str]]
 
 
@@ -115,15 +118,14 @@ class Study(Settings):
         yield from (("axes", path) for path in self.axes)
 
     def _score_problems(self) -> Iterator[str]:
-        known = [metric.name for metric in METRICS if metric.better != "near" and metric.name not in _SIGNED]
-        if self.score not in known:
-            allowed = f"allowed are {', '.join(known)}{did_you_mean(self.score, known)}"
+        if self.score not in SCORES:
+            allowed = f"allowed are {', '.join(SCORES)}{did_you_mean(self.score, SCORES)}"
             yield f"score = {show(self.score)}: {allowed}"
 
     @property
     def better(self) -> str:
         """Say which way the score is better: lower or higher."""
-        return next(metric.better for metric in METRICS if metric.name == self.score)
+        return SCORES[self.score]
 
     @property
     def any_time(self) -> bool:

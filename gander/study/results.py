@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,10 @@ from gander.files import write_whole
 from gander.patch import difference, show_patch
 from gander.run import Run
 from gander.study.file import Arm, Study, list_arms, read_study
-from gander.study.ledger import Ledger
+from gander.study.ledger import Ledger, Row
 from gander.study.planning import level_at_looks
 from gander.study.scheduler import FAILED, FINAL
-from gander.study.verdicts import Judgement, judge_arms
+from gander.study.verdicts import BETTER, Judgement, judge_arms
 
 VERDICTS, STUDY, PAGE = "verdicts.json", "study.toml", "report.html"
 
@@ -31,6 +30,9 @@ class Results:
         scores: of each arm's folder, by seed.
         failed: of each arm's folder, the seeds whose trials diverged or collapsed.
         missing: of each arm's folder, the seeds whose trials gave neither, and why.
+        seconds: of each arm's folder, what a trial with a score took on average.
+        spent: of each arm's folder, what all trials and attempts took together.
+        made: the plan that the study began with.
         verdicts: as they are written to verdicts.json.
         noise: of one trial's log score, by data set; nan where unknown.
         level: of error, at this look.
@@ -43,6 +45,8 @@ class Results:
     failed: dict[str, list[int]]
     missing: dict[str, dict[int, str]]
     seconds: dict[str, float]
+    spent: dict[str, float]
+    made: Row
     verdicts: list[dict[str, Any]]
     noise: dict[str, float]
     level: float
@@ -57,7 +61,12 @@ class Results:
         lost = [f"{arm}/{seed} {why}" for arm, of in self.missing.items() for seed, why in of.items()]
         said = [f"missing: {', '.join(lost)}; the same command tries again"] if lost else []
         share = f"an interval misses the truth once in {1 / self.level:.0f}" if self.level else ""
-        return [*said, *self.deviations, f"{share}; verdicts count all {len(self.verdicts)} comparisons"]
+        said += [*self.deviations, f"{share}; verdicts count all {len(self.verdicts)} comparisons"]
+        if len(self.verdicts) > 1 and any(row["verdict"] == BETTER for row in self.verdicts):
+            said.append(
+                "the largest of several effects is flattered by the choice: confirm it on fresh seeds"
+            )
+        return said
 
 
 def read_results(folder: Path, seeds: int | None = None) -> Results:
@@ -79,12 +88,8 @@ def read_results(folder: Path, seeds: int | None = None) -> Results:
     looks = sorted({*study.looks, *(row["seeds"] for row in ledger.of("look")), len(chosen)} - {0})
     verdicts: list[dict[str, Any]] = []
     noise, level = {}, 0.0
-    seconds = {
-        name: statistics.mean(spent)
-        if (spent := [ledger.spent(f"{name}/{seed}") for seed in scores[name]])
-        else 0.0
-        for name in rows
-    }
+    spent = {name: {seed: ledger.spent(f"{name}/{seed}") for seed in chosen} for name in rows}
+    seconds = {name: sum(spent[name][seed] for seed in of) / max(len(of), 1) for name, of in scores.items()}
     for data in dict.fromkeys(arm.data for arm in arms):
         names = {arm.folder: arm.name for arm in arms if arm.data == data}
         check_protocols({f"{name}/{seed}": row for name in names for seed, row in rows[name].items()})
@@ -98,8 +103,31 @@ def read_results(folder: Path, seeds: int | None = None) -> Results:
             hours = round(more * each / 3600, 3) if one.seeds_to_settle else None
             own = {"arm": names[one.arm], "data": data, "hours_to_settle": hours}
             verdicts.append(one.row() | own | {"missing": len(missing[one.arm])})
-    deviations = [*_deviations(study, ledger, looks)]
-    return Results(folder, study, arms, scores, failed, missing, seconds, verdicts, noise, level, deviations)
+    return Results(
+        folder,
+        study,
+        arms,
+        scores,
+        failed,
+        missing,
+        seconds,
+        {name: sum(of.values()) for name, of in spent.items()},
+        ledger.of("plan")[0],
+        verdicts,
+        noise,
+        level,
+        [*_deviations(study, ledger, looks)],
+    )
+
+
+def last_look(folder: Path) -> Results:
+    """Read a study as it was when its verdicts were last read; UsageError where they never were."""
+    looks = Ledger(folder).of("look")
+    if not looks:
+        raise UsageError(
+            f"{folder}: is a study without verdicts yet", hint="gander study FILE --to DIR goes on"
+        )
+    return read_results(folder, looks[-1]["seeds"])
 
 
 def check_protocols(rows: Mapping[str, Mapping[str, Any]]) -> None:

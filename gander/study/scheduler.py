@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import signal
 import threading
 import time
@@ -110,7 +111,11 @@ class Scheduler:
         if again:
             said["ended"] = outcome["state"]
         self.ledger.note(trial.name, state, job.attempt, said | {"digest": trial.digest})
-        if state == CRASHED and self._crashed.setdefault(outcome["error"], trial.arm) != trial.arm:
+        # Numbers and places differ where the fault does not.
+        if (
+            state == CRASHED
+            and self._crashed.setdefault(_kind(outcome["error"], job), trial.arm) != trial.arm
+        ):
             self._crash = trial.name, outcome["error"]
         self.heard(trial)
         return again
@@ -124,6 +129,10 @@ class Scheduler:
         if not math.isfinite(value) or value <= 0:
             return {"state": COLLAPSED, "error": f"{self.score} = {value:g}"}
         return {"score": value, "protocol": rows[-1]["protocol"]}
+
+
+def _kind(error: str, job: Job) -> str:
+    return re.sub(r"[\d.,]+", "#", error.replace(job.run, "RUN"))
 
 
 @contextmanager

@@ -3,90 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-from pathlib import Path
 
 import pytest
 
 from gander.errors import GanderError, Interrupted, RecipeError, RunInUseError, UsageError
 from gander.files import locked
-from gander.launch.trial import Job
 from gander.study.conduct import Listener, conduct
 from gander.study.ledger import Ledger
 from gander.study.results import read_results
+from tests.launched import PROTOCOL, Fake, Killed
 from tests.tiny import tiny_file
-
-PROTOCOL = {"n_fake": 100, "version": 2}
-
-
-class Killed(BaseException):
-    """The study's own process dies."""
-
-
-class Fake:
-    """Ends every trial at once, with a score that follows from arm and seed, or as `script` says."""
-
-    def __init__(self, script=None, effects=None):
-        self.script, self.effects = dict(script or {}), effects or {}
-        self.workers, self.started, self.stopped = 2, [], False
-        self.alive: set[str] = set()
-
-    def __call__(self, workers, threads):
-        self.workers = workers
-        return self
-
-    def start(self, job: Job):
-        arm, seed = Path(job.run).parts[-2:]
-        if arm == ".probe":
-            self.finish(job, "done", score=1.0)
-            return
-        name = f"{arm}/{seed}"
-        self.started.append(name)
-        acts = self.script.get(name, [])
-        act = acts.pop(0) if acts else "done"
-        if act == "killed":
-            raise Killed
-        if act == "finished, then killed":
-            self.finish(job, "done", self.score(arm, int(seed)))
-            raise Killed
-        if act == "Ctrl-C":
-            self.alive.add(job.run)
-            os.kill(os.getpid(), signal.SIGINT)
-        elif act != "dies":
-            state, _, error = act.partition(": ")
-            self.finish(job, state, self.score(arm, int(seed)), error, job.attempt)
-
-    def score(self, arm, seed):
-        return 2.0 + 0.1 * seed + self.effects.get(arm, 0.0) + 0.01 * ((seed * 7 + len(arm)) % 3)
-
-    def finish(self, job, state, score, error="", attempt=1):
-        run = Path(job.run)
-        run.mkdir(parents=True, exist_ok=True)
-        (run / "recipe.toml").write_text(job.recipe)
-        (run / "log.jsonl").write_text('{"images": 256}\n')
-        (run / "metrics.jsonl").write_text(json.dumps({"fd-judge": score, "protocol": PROTOCOL}) + "\n")
-        outcome = {"attempt": job.attempt, "state": state, "seconds": 60.0, "memory": 2**20}
-        outcome |= {"speed": 100.0, "score_took": 1.0, "notes": []}
-        if error:
-            outcome |= {"error": error, "traceback": f"Traceback ...\n{error}"}
-        Path(f"{job.run}.json").write_text(json.dumps(outcome))
-
-    def running(self):
-        return {*self.alive}
-
-    def stop(self):
-        self.stopped = True
-        for run in self.alive:
-            name = "/".join(Path(run).parts[-2:])
-            attempt = sum(each == name for each in self.started)
-            outcome = {"attempt": attempt, "state": "stopped", "seconds": 9.0, "memory": 2**20}
-            Path(run).parent.mkdir(parents=True, exist_ok=True)
-            Path(f"{run}.json").write_text(json.dumps(outcome))
-        self.alive.clear()
-
-    def kill(self):
-        self.alive.clear()
 
 
 @pytest.fixture
@@ -227,8 +153,8 @@ def test_a_crash_keeps_its_traceback_and_the_others_go_on(study, tmp_path):
 
 
 def test_the_same_crash_in_two_arms_stops_the_study(study):
-    crash = "crashed: KeyError: 'x' (a.py, line 3)"
-    launcher = Fake({"plain/0": [crash], "one/0": [crash], "two/0": [crash]})
+    crash = "crashed: KeyError: 'x' (a.py, line 3) after {} s"
+    launcher = Fake({f"{arm}/0": [crash.format(n)] for n, arm in enumerate(("plain", "one", "two"))})
     with pytest.raises(GanderError, match=r"two arms crash alike.*KeyError"):
         study(launcher)
     assert launcher.stopped
