@@ -86,7 +86,7 @@ PLANTED = [
     (DCGAN, ["train.batch=4"], "batch-tiny", "warning", ["train.batch=16"]),
     (DCGAN, ["train.batch=12", "train.d_update=separate"], "batch-tiny", "warning", ["train.batch=16"]),
     (R3, ["train.batch=4"], "batch-tiny", "note", ["train.batch=8"]),
-    (DCGAN, ["train.images=5_000"], "run-short", "warning", ["train.images=64_000"]),
+    (DCGAN, ["train.images=3_000"], "run-short", "warning", ["train.images=64_000"]),
     (DCGAN, ["train.images=20_000"], "run-short", "note", ["train.images=64_000"]),
     (DCGAN, ["generator.momentum=0.9999"], "batch-norm-statistics", "warning", ["generator.momentum=0.99"]),
     (DCGAN, ["generator.output.kernel=3"], "kernel-stride", "warning", ["generator.output.kernel=6"]),
