@@ -15,7 +15,7 @@ from gander.doctor.finding import Finding, Severity, beyond, fact, in_order
 from gander.schedule import Ramp
 
 _RULES = tomllib.loads(Path(__file__).with_name("rules.toml").read_text("utf-8"))["rule"]
-_HOLDS = ("gradient_penalty", "r1", "r2", "approximate_r1", "approximate_r2")
+_HOLDS = ("gradient_penalty", "r1", "r2")
 """Penalties that keep D from growing steep."""
 
 
@@ -176,8 +176,7 @@ def _averages(case: Case) -> Iterator[Finding]:
         says = "images are drawn from the latest weights, which jitter; an average of them is better"
         yield fact("average-missing", "note", says, "average", "latest", "ema", fresh)
         return
-    share = first.get("ramp", first.get("share", 0.0))
-    lag = min(first.get("half_life", math.inf), share * case.total)
+    lag = min(first.get("half_life", 0.0), first.get("ramp", 0.0) * case.total)
     if case.total and (severity := beyond(lag / case.total, (0.1, 0.25))):
         says = f"the average forgets half in {lag:,.0f} images, {lag / case.total:.0%} of the run"
         yield fact("average-slow", severity, says, "average", lag, "at most 10 % of the run", fresh)

@@ -106,7 +106,6 @@ PLANTED = [
     (DCGAN, [ADA % (1.0, 0.0)], "augmentation-leak", "warning", [ADA % (0.8, 0.0)]),
     (DCGAN, [ADA % (0.8, 0.8)], "augmentation-strong", "warning", [ADA % (0.8, 0.2)]),
     (DCGAN, [EMA % 1.0], "average-slow", "warning", [EMA % 0.05]),  # held by a twentieth of the images so far
-    (DCGAN, ["average={ kind = 'power', share = 0.5 }"], "average-slow", "warning", ["average=power"]),
     (DCGAN, ["average=latest"], "average-missing", "note", ["average=ema"]),
     (DCGAN, ["average=[{ kind = 'latest' }, { kind = 'ema' }]"], "average-missing", "note", []),
     (R3, ["penalties=[]"], "penalty-missing", "note", []),
