@@ -106,6 +106,11 @@ class Run:
         return self.path / "metrics.jsonl"
 
     @property
+    def findings_file(self) -> Path:
+        """One object a line: what the doctor found, and what was gone again."""
+        return self.path / "findings.jsonl"
+
+    @property
     def best_file(self) -> Path:
         """The averaged generator's weights at the best score during training."""
         return self.path / BEST

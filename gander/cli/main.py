@@ -15,6 +15,7 @@ from typing import Any
 import typer
 
 from gander.cli.benching import bench
+from gander.cli.checking import check
 from gander.cli.dashing import dash, report
 from gander.cli.evaluating import evaluate
 from gander.cli.exporting import export
@@ -36,7 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _verb in (train, resume, sample, runs, recipes, data, explain, judge, evaluate):
+for _verb in (train, resume, sample, runs, recipes, data, explain, judge, evaluate, check):
     app.command()(_verb)
 app.command(cls=GenerateCommand)(generate)
 app.command()(study)

@@ -9,6 +9,7 @@ import math
 import os
 import shlex
 import sys
+import textwrap
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -201,8 +202,20 @@ def data(
         say(f"next    gander train RECIPE {edits}")
 
 
-def explain(name: Annotated[str | None, typer.Argument(help="A technique, as in a recipe.")] = None) -> None:
-    """Say what a technique does, its settings and its source; without a name, list them all."""
+def explain(
+    name: Annotated[
+        str | None, typer.Argument(help="A technique, as in a recipe, or a finding's code.")
+    ] = None,
+) -> None:
+    """Say what a technique does, or what a finding means, and its source; without a name, list them all."""
+    from gander.doctor.codes import codes
+
+    if name is not None and (code := codes().get(name)):
+        say(f"{name}: {code.title}\n")
+        for heading, text in code.about():
+            say(textwrap.fill(f"{heading:<11} {text}", 100, subsequent_indent=" " * 12))
+        say("next    gander explain lists the others")
+        return
     from gander.recipe.read import nameable
 
     plugin, _, kind = (name or "").rpartition(".")  # `my_module.edges` is a kind of a user's own module
@@ -210,12 +223,13 @@ def explain(name: Annotated[str | None, typer.Argument(help="A technique, as in 
     if name is None:
         for slot, kinds in slots.items():
             say(f"{slot}: {', '.join(kinds)}")
+        say(f"findings: {', '.join(codes())}")
         say("next    gander explain r1")
         return
     found = [(slot, kinds[kind]) for slot, kinds in slots.items() if kind in kinds]
     if not found:
-        near = did_you_mean(kind, itertools.chain(*slots.values()))
-        raise UsageError(f'no technique is called "{kind}"{near}', hint="gander explain")
+        near = did_you_mean(kind, itertools.chain(*slots.values(), codes()))
+        raise UsageError(f'no technique or finding is called "{kind}"{near}', hint="gander explain")
     for slot, model in found:
         say(f'{slot}: {{ kind = "{kind}" }}\n\n{inspect.getdoc(model)}\n')
         for setting, field in model.model_fields.items():

@@ -36,6 +36,19 @@ _CHUNK = 512
 _Numbers = npt.NDArray[np.float32]
 
 
+def describe(images: Images, counted: bool = True) -> dict[str, Any]:
+    """Describe the data of a run as plain data; with what is counted in them under `facts`."""
+    return {
+        "source": images.source,
+        "fingerprint": images.fingerprint,
+        "images": len(images),
+        "channels": images.channels,
+        "size": images.size,
+        "classes": list(images.classes),
+        "facts": data_facts(images) if counted else {},
+    }
+
+
 def data_facts(images: Images) -> dict[str, Any]:
     """Count, in a second for 50,000 images of 32 x 32, and keep what was counted beside the store.
 

@@ -23,14 +23,14 @@ def data_facts(case: Case) -> Iterator[Finding]:
 
 
 def _size(case: Case, counted: Mapping[str, Any]) -> Iterator[Finding]:
-    number, what = counted["images"], "images"
+    number, what, few = counted["images"], "images", 2_000
     if case.setting("train.per_class") and counted["counts"]:
-        number, what = min(counted["counts"]), "images for the GAN of one class"
+        number, what, few = min(counted["counts"]), "images for the GAN of one class", 1_000
     augmented = any(case.technique("views", kind) is not None for kind in _AUGMENTS)
-    if severity := beyond(number, below=(1_000, 200) if augmented else (2_000, 2_000, 200)):
+    if severity := beyond(number, below=(1_000, 200) if augmented else (few, few, 200)):
         says = f"{number:,} {what} are few enough for D to know each by heart"
         remedy = [] if augmented else [("views.+diffaugment",), ("views.+ada",)]
-        yield fact("data-tiny", severity, says, "data.images", number, "2,000 or more", *remedy)
+        yield fact("data-tiny", severity, says, "data.images", number, f"{few:,} or more", *remedy)
 
 
 def _classes(case: Case, counted: Mapping[str, Any]) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from gander.doctor.finding import Finding, Severity, beyond, fact, in_order
 from gander.schedule import Ramp
 
 _RULES = tomllib.loads(Path(__file__).with_name("rules.toml").read_text("utf-8"))["rule"]
-_HOLDS = ("gradient_penalty", "r1", "r2", "approximate_r1", "approximate_r2")
+_HOLDS = ("gradient_penalty", "r1", "r2")
 """Penalties that keep D from growing steep."""
 
 
@@ -104,10 +104,12 @@ def _rates(case: Case) -> Iterator[Finding]:
     fast, slow = sorted(peaks, key=peaks.__getitem__, reverse=True)
     if peaks[slow] > 0 and peaks[fast] > 10.001 * peaks[slow]:
         says = f"{fast.upper()} learns {peaks[fast] / peaks[slow]:.0f} times as fast as {slow.upper()}"
-        remedy = [(f"train.{fast}_lr={peaks[slow]:g}",), (f"train.{slow}_lr={peaks[fast]:g}",)]
-        where, causes = f"train.{fast}_lr", (f"{fast}-rate-high", f"{slow}-rate-low")
-        apart = fact("rates-apart", "warning", says, where, peaks[fast], "within 4 times", *remedy)
-        yield replace(apart, causes=causes)
+        ends = [(fast, f"{fast}-rate-high", slow), (slow, f"{slow}-rate-low", fast)]
+        ends.sort(key=lambda each: -abs(math.log(peaks[each[0]] / 3e-4)))  # the odd one out comes first
+        remedy = [(f"train.{odd}_lr={peaks[other]:g}",) for odd, _, other in ends]
+        where = f"train.{ends[0][0]}_lr"
+        apart = fact("rates-apart", "warning", says, where, peaks[ends[0][0]], "within 4 times", *remedy)
+        yield replace(apart, causes=tuple(cause for _, cause, _ in ends))
 
 
 def _moves(case: Case) -> Iterator[Finding]:
@@ -119,7 +121,7 @@ def _moves(case: Case) -> Iterator[Finding]:
         says = f"{'batch norm takes its statistics' if normed else 'every step learns'} from {shown} images"
         yield fact("batch-tiny", severity, says, "train.batch", shown, "32 to 256", ("train.batch=64",))
     steps = case.total // (d_steps * shown)
-    if case.total and (severity := beyond(steps, below=(500, 200))):
+    if case.total and (severity := beyond(steps, below=(500, 50))):
         says = f"the whole run is {steps:,} steps of G, in which no GAN gets far"
         remedy = (f"train.images={2_000 * d_steps * shown}",)
         yield fact("run-short", severity, says, "train.images", case.total, "2,000 steps or more", remedy)
@@ -174,8 +176,7 @@ def _averages(case: Case) -> Iterator[Finding]:
         says = "images are drawn from the latest weights, which jitter; an average of them is better"
         yield fact("average-missing", "note", says, "average", "latest", "ema", fresh)
         return
-    share = first.get("ramp", first.get("share", 0.0))
-    lag = min(first.get("half_life", math.inf), share * case.total)
+    lag = min(first.get("half_life", 0.0), first.get("ramp", 0.0) * case.total)
     if case.total and (severity := beyond(lag / case.total, (0.1, 0.25))):
         says = f"the average forgets half in {lag:,.0f} images, {lag / case.total:.0%} of the run"
         yield fact("average-slow", severity, says, "average", lag, "at most 10 % of the run", fresh)

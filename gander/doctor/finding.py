@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from gander.history import History
+from gander.patch import parse_patch, show_patch
 
 Severity = Literal["note", "warning", "error"]
 """A note is worth knowing and no alarm; a warning costs quality; after an error nothing good will come."""
@@ -84,6 +85,10 @@ class Finding:
     def alarms(self) -> bool:
         """Tell whether it is more than a note."""
         return self.severity != "note"
+
+    def __str__(self) -> str:
+        tries = f"; try {show_patch(parse_patch(self.remedy[0]))}" if self.alarms and self.remedy else ""
+        return self.says + tries
 
     def as_dict(self) -> dict[str, Any]:
         """Give plain data, for `findings.jsonl` and `--json`."""

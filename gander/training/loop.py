@@ -13,12 +13,16 @@ from typing import Any
 import torch
 
 from gander.chance import rank, world_size
+from gander.data.facts import describe
 from gander.data.images import Images, open_images
+from gander.doctor.case import Case
+from gander.doctor.facts import facts
+from gander.doctor.finding import Finding
 from gander.engine.distributed import agree, any_of_all, first_then_others, process_group
 from gander.engine.machine import CHOICES, Machine, choose_machine, settings_restored, wants_cuda
 from gander.engine.streams import global_streams_kept
 from gander.errors import DataError, Interrupted, RecipeError, UsageError
-from gander.files import storage_error
+from gander.files import append_row, disk_refusals, storage_error
 from gander.generation.ancestry import Ancestry
 from gander.recipe.read import load_recipe, read_recipe
 from gander.recipe.schema import Recipe
@@ -77,7 +81,7 @@ def resume(run: Run | str | Path, watcher: Watching = None) -> Run:
         env = run.env()
         alike = env["processes"] == world_size()
         machine = choose_machine(recipe.engine, env if alike else None)
-        recipe, images = _open(recipe)
+        recipe, images = open_data(recipe)
         if images.fingerprint != env["data"]["fingerprint"]:
             raise DataError(
                 f"{images.source}: is not the data this run began with: its fingerprint is "
@@ -147,7 +151,7 @@ def _new_session(
     recipe: Recipe, machine: Machine, inherited: Ancestry = ()
 ) -> tuple[Session, dict[str, Any], list[str]]:
     """Build all that a run needs before anything is written: the nets must fit the data."""
-    recipe, images = _open(recipe)
+    recipe, images = open_data(recipe)
     # The place, so that it is found from any folder.
     given = {"source": images.name, "path": images.path, "held_out": held_out_of(recipe, len(images))}
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update=given)})
@@ -155,23 +159,28 @@ def _new_session(
     env = machine.describe() | {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "images_total": session.images_total,
-        "data": {
-            "source": images.source,
-            "fingerprint": images.fingerprint,
-            "images": len(images),
-            "channels": images.channels,
-            "size": images.size,
-            "classes": list(images.classes),
-        },
+        "data": describe(images, counted=rank() == 0),
         "ancestry": session.ancestry,
     }
-    return session, env, [machine.said, *(f"note    {note}" for note in images.notes)]
+    known = [f"note    {note}" for note in images.notes]
+    known += [f"{each.severity:<7} {each.code}: {each}" for each in _facts(session, env)]
+    return session, env, [machine.said, *known]
+
+
+def _facts(session: Session, env: Mapping[str, Any]) -> list[Finding]:
+    """Give what is wrong before the first step."""
+    if rank() > 0:
+        return []
+    return facts(Case(session.recipe.as_tree(), env["data"], total=session.images_total))
 
 
 def _created(session: Session, env: Mapping[str, Any], run: str | Path | None, name: str) -> Run:
     created = None
     if rank() == 0:
         created = create_run(Path(run) if run else None, name, recipe_toml(session.recipe), env)
+        with disk_refusals(created.findings_file):
+            for finding in _facts(session, env):
+                append_row(created.findings_file, {"images": 0, "gone": False, **finding.as_dict()})
     return Run(agree(created and created.path))
 
 
@@ -269,7 +278,7 @@ def _signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _open(recipe: Recipe) -> tuple[Recipe, Images]:
+def open_data(recipe: Recipe) -> tuple[Recipe, Images]:
     """Open a recipe's data, and give the recipe as it fits them."""
     data = recipe.data
     given = data.source, data.path, data.size

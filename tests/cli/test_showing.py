@@ -141,6 +141,8 @@ def test_every_technique_is_explained_with_its_settings(gander):
     listed = gander("explain")
     assert listed.out.splitlines()[-1] == "next    gander explain r1"
     slots = dict(line.split(": ") for line in listed.out.splitlines()[:-1])
+    codes = slots.pop("findings").split(", ")
+    assert all(gander("explain", code).out.startswith(f"{code}: ") for code in codes[:3])
     assert len(slots) == 10
     for slot, kinds in slots.items():
         for kind in kinds.split(", "):

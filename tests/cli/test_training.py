@@ -17,10 +17,10 @@ def test_a_training_names_its_run_its_pictures_and_the_next_command(gander, tmp_
     answer = gander("train", tiny_file(tmp_path))
     assert answer.code == 0
     lines = answer.out.splitlines()
-    assert lines[:2] == [
-        "engine  cpu, float32, channels last, 1 thread",
-        f"run {runs / 'tiny-1'}: 96 images",
-    ]
+    begins = lines.index(f"run {runs / 'tiny-1'}: 96 images")
+    assert lines[0] == "engine  cpu, float32, channels last, 1 thread"
+    assert lines[1].startswith("error   data-tiny: 64 images are few")
+    assert all(re.match(r"(error|warning|note) +[a-z-]+: ", line) for line in lines[1:begins])
     assert re.search(r" 96 / 96  loss D \d\.\d{3} G \d\.\d{3}  D\(real\) .* images/s  took", answer.out)
     assert lines[-3:] == [
         f"samples {runs / 'tiny-1/samples/images-000000000096.png'}",

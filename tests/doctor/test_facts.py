@@ -86,7 +86,7 @@ PLANTED = [
     (DCGAN, ["train.batch=4"], "batch-tiny", "warning", ["train.batch=16"]),
     (DCGAN, ["train.batch=12", "train.d_update=separate"], "batch-tiny", "warning", ["train.batch=16"]),
     (R3, ["train.batch=4"], "batch-tiny", "note", ["train.batch=8"]),
-    (DCGAN, ["train.images=5_000"], "run-short", "warning", ["train.images=64_000"]),
+    (DCGAN, ["train.images=3_000"], "run-short", "warning", ["train.images=64_000"]),
     (DCGAN, ["train.images=20_000"], "run-short", "note", ["train.images=64_000"]),
     (DCGAN, ["generator.momentum=0.9999"], "batch-norm-statistics", "warning", ["generator.momentum=0.99"]),
     (DCGAN, ["generator.output.kernel=3"], "kernel-stride", "warning", ["generator.output.kernel=6"]),
@@ -106,7 +106,6 @@ PLANTED = [
     (DCGAN, [ADA % (1.0, 0.0)], "augmentation-leak", "warning", [ADA % (0.8, 0.0)]),
     (DCGAN, [ADA % (0.8, 0.8)], "augmentation-strong", "warning", [ADA % (0.8, 0.2)]),
     (DCGAN, [EMA % 1.0], "average-slow", "warning", [EMA % 0.05]),  # held by a twentieth of the images so far
-    (DCGAN, ["average={ kind = 'power', share = 0.5 }"], "average-slow", "warning", ["average=power"]),
     (DCGAN, ["average=latest"], "average-missing", "note", ["average=ema"]),
     (DCGAN, ["average=[{ kind = 'latest' }, { kind = 'ema' }]"], "average-missing", "note", []),
     (R3, ["penalties=[]"], "penalty-missing", "note", []),

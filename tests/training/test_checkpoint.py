@@ -351,7 +351,7 @@ FORMATS = {
         path.read_text()
     ),
     r"state\.json": lambda path: json.loads(path.read_text()),
-    r"log\.jsonl": lambda path: [json.loads(line) for line in path.read_text().splitlines()],
+    r"(log|findings)\.jsonl": lambda path: [json.loads(line) for line in path.read_text().splitlines()],
     r"recipe\.toml": lambda path: tomllib.loads(path.read_text()),
     r"samples/images-\d{12}\.png|reals\.png": lambda path: Image.open(path).verify(),
     r"\.lock": lambda path: int(path.read_text()),
