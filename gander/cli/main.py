@@ -15,6 +15,7 @@ from typing import Any
 import typer
 
 from gander.cli.benching import bench
+from gander.cli.curing import cure
 from gander.cli.dashing import dash, report
 from gander.cli.evaluating import evaluate
 from gander.cli.exporting import export
@@ -38,6 +39,7 @@ app = typer.Typer(
 for _verb in (train, resume, sample, runs, recipes, data, explain, judge, evaluate):
     app.command()(_verb)
 app.command(cls=GenerateCommand)(generate)
+app.command()(cure)
 app.command()(export)
 app.command()(report)
 app.command()(dash)
