@@ -16,6 +16,7 @@ import typer
 
 from gander.cli.benching import bench
 from gander.cli.checking import check
+from gander.cli.curing import cure
 from gander.cli.dashing import dash, report
 from gander.cli.evaluating import evaluate
 from gander.cli.exporting import export
@@ -42,6 +43,7 @@ for _verb in (train, resume, sample, runs, recipes, data, explain, judge, evalua
 app.command(cls=GenerateCommand)(generate)
 app.command()(study)
 app.command()(compare)
+app.command()(cure)
 app.command()(export)
 app.command()(report)
 app.command()(dash)
