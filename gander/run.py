@@ -106,6 +106,11 @@ class Run:
         return self.path / "metrics.jsonl"
 
     @property
+    def findings_file(self) -> Path:
+        """One object a line: what the doctor found, and what was gone again."""
+        return self.path / "findings.jsonl"
+
+    @property
     def best_file(self) -> Path:
         """The averaged generator's weights at the best score during training."""
         return self.path / BEST
@@ -206,6 +211,11 @@ class Run:
     def history(self) -> History:
         """Read the log as columns."""
         return History(read_rows(self.log_file))
+
+    def findings(self) -> list[dict[str, Any]]:
+        """Read what the doctor found in training and is not gone again, as plain data, oldest first."""
+        standing = {row["code"]: row for row in read_rows(self.findings_file)}
+        return [row for row in standing.values() if not row.get("gone")]
 
     def best_score(self) -> Mapping[str, Any] | None:
         """Read the best of the scores during training."""

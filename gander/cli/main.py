@@ -16,6 +16,7 @@ import typer
 
 from gander.cli.benching import bench
 from gander.cli.dashing import dash, report
+from gander.cli.diagnosing import diagnose
 from gander.cli.evaluating import evaluate
 from gander.cli.exporting import export
 from gander.cli.generating import GenerateCommand, generate
@@ -35,7 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _verb in (train, resume, sample, runs, recipes, data, explain, judge, evaluate):
+for _verb in (train, resume, sample, runs, recipes, data, explain, judge, evaluate, diagnose):
     app.command()(_verb)
 app.command(cls=GenerateCommand)(generate)
 app.command()(export)
