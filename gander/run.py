@@ -212,6 +212,11 @@ class Run:
         """Read the log as columns."""
         return History(read_rows(self.log_file))
 
+    def findings(self) -> list[dict[str, Any]]:
+        """Read what the doctor found in training and is not gone again, as plain data, oldest first."""
+        standing = {row["code"]: row for row in read_rows(self.findings_file)}
+        return [row for row in standing.values() if not row.get("gone")]
+
     def best_score(self) -> Mapping[str, Any] | None:
         """Read the best of the scores during training."""
         return best_of(read_rows(self.metrics_file))

@@ -18,6 +18,7 @@ from gander.cli.benching import bench
 from gander.cli.checking import check
 from gander.cli.curing import cure
 from gander.cli.dashing import dash, report
+from gander.cli.diagnosing import diagnose
 from gander.cli.evaluating import evaluate
 from gander.cli.exporting import export
 from gander.cli.generating import GenerateCommand, generate
@@ -38,12 +39,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _verb in (train, resume, sample, runs, recipes, data, explain, judge, evaluate, check):
+for _verb in (train, resume, sample, runs, recipes, data, explain, judge, evaluate):
     app.command()(_verb)
 app.command(cls=GenerateCommand)(generate)
+app.command()(check)
+app.command()(diagnose)
+app.command()(cure)
 app.command()(study)
 app.command()(compare)
-app.command()(cure)
 app.command()(export)
 app.command()(report)
 app.command()(dash)

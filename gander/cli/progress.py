@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gander.doctor.finding import Finding
+from gander.doctor.telling import line
 from gander.run import Run
 from gander.scores.table import METRICS
 from gander.training.watcher import Watcher
@@ -30,6 +33,7 @@ class TrainingProgress(Watcher):
 
     def __init__(self) -> None:
         self._live: Progress | None = None
+        self._run = Run(Path())
         self._shown_at = -math.inf
         self._began = 0.0
         self._start = self._total = 0
@@ -43,6 +47,7 @@ class TrainingProgress(Watcher):
 
     def started(self, run: Run, images: int, total: int, notes: list[str]) -> None:
         """Name the run and begin."""
+        self._run = run
         self._began, self._start, self._total = time.monotonic(), images, total
         for note in notes:
             say(note)
@@ -78,6 +83,10 @@ class TrainingProgress(Watcher):
         text = "  ".join(parts) + ("  best so far" if best else "")
         n = row["protocol"]["n_fake"]
         say(f"{row['images']:>11,} scores  {text}  of {n:,} images")  # a live line lets it pass above itself
+
+    def found(self, finding: Finding) -> None:
+        """Show what is wrong, with what to type."""
+        say(f"{finding.since:>11,} {line(finding, self._run)}")
 
     def _left(self, images: int) -> str:
         done = images - self._start

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
-from gander.history import History
+from gander.history import History, read_rows
 from gander.run import Run
 from gander.schedule import Ramp
 
 PROBED = "probe/auc"
 """The column that every probed row of a log has."""
+STAGE = "stage"
+"""The column that numbers the classes of one GAN a class; no file has it."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +27,14 @@ class Case:
         data: what `env.json` says of the data, with `facts`, counts of the images; {} where unknown.
         history: the rows of the log up to the moment that is looked at.
         total: images of the whole run.
+        ended: what `state.json` says; {} while the run is at work.
     """
 
     recipe: Mapping[str, Any]
     data: Mapping[str, Any] = field(default_factory=dict)
     history: History = field(default_factory=History)
     total: int = 0
+    ended: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def images(self) -> int:
@@ -54,30 +59,54 @@ class Case:
         named = [{"kind": each} if isinstance(each, str) else each for each in several]
         return next((each for each in named if each.get("kind") == kind), None)
 
-    def knows(self, column: str) -> bool:
-        """Tell whether the log has a finite number under this name."""
-        return math.isfinite(self.history.last(column))
+    @cached_property
+    def _probed(self) -> list[int]:
+        """The places of the probed rows; of one GAN a class, those of the newest class alone."""
+        stage = self.history.column(STAGE)
+        here = [place for place, auc in enumerate(self.history.column(PROBED)) if math.isfinite(auc)]
+        return [place for place in here if stage[place] in (stage[-1], math.nan) or stage[-1] != stage[-1]]
 
-    def values(self, column: str) -> list[float]:
-        """Give the finite numbers of a column, oldest first."""
-        return [value for value in self.history.column(column) if math.isfinite(value)]
+    @property
+    def looks(self) -> list[int]:
+        """Images shown at each probed row."""
+        return [self.history.images[place] for place in self._probed]
 
-    def recent(self, column: str, count: int) -> list[float]:
-        """Give the newest finite numbers of a column, at most `count`."""
-        return self.values(column)[-count:]
+    def probed(self, column: str) -> list[float]:
+        """Give the finite numbers of a column at the probed rows, oldest first; `auc` is `probe/auc`."""
+        values = self.history.column(column if "/" in column else f"probe/{column}")
+        return [values[place] for place in self._probed if math.isfinite(values[place])]
+
+    @property
+    def share(self) -> float:
+        """How much of its training has been made by the newest GAN, 0 to 1."""
+        stage = self.history.last(STAGE)
+        parts = len(self.data.get("classes", ())) if stage == stage else 1
+        began = self.total / max(parts, 1) * (stage if stage == stage else 0)
+        return (self.images - began) / max(self.total / max(parts, 1), 1)
 
     def moments(self) -> Iterator[Case]:
-        """Give the case as it was at each probed row, oldest first: what was known then, and no more."""
+        """Give the case as it was at the first row and at each probed one: no more than was known then."""
         growing = History()
         for position, images in enumerate(self.history.images):
             growing.append(
                 {"images": images, **{name: self.history[name][position] for name in self.history.names}}
             )
-            if math.isfinite(self.history.column(PROBED)[position]):
-                yield replace(self, history=growing)
+            yield from replace(self, history=growing, ended={}).newest()
+
+    def newest(self) -> Iterator[Case]:
+        """Give itself where its newest row is one that findings come from."""
+        if len(self.history.images) == 1 or math.isfinite(self.history.column(PROBED)[-1]):
+            yield self
+
+
+def numbered(row: Mapping[str, Any], classes: Sequence[str]) -> Mapping[str, Any]:
+    """Give a row of a log with the number of its class, where it is that of one GAN a class."""
+    return {**row, STAGE: classes.index(row["class"])} if row.get("class") in classes else row
 
 
 def case_of(run: Run, recipe: Mapping[str, Any]) -> Case:
     """Read a run's files; what an old run does not have is left unknown."""
     env = run.env()
-    return Case(recipe, env.get("data", {}), run.history(), int(env.get("images_total", 0)))
+    data = env.get("data", {})
+    history = History(numbered(row, data.get("classes", ())) for row in read_rows(run.log_file))
+    return Case(recipe, data, history, int(env.get("images_total", 0)), run.state())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from gander.history import History
@@ -96,8 +96,8 @@ class Finding:
 
 
 def finding_of(row: Mapping[str, Any]) -> Finding:
-    """Read a finding back from plain data."""
-    plain = dict(row)
+    """Read a finding back from plain data; what else the row holds is left out."""
+    plain = {each.name: row[each.name] for each in fields(Finding) if each.name in row}
     plain["evidence"] = tuple(Evidence(**each) for each in plain["evidence"])
     plain["prediction"] = plain["prediction"] and Prediction(**plain["prediction"])
     plain["remedy"] = tuple(tuple(patch) for patch in plain["remedy"])

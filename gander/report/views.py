@@ -53,7 +53,7 @@ def view(run: Run) -> dict[str, Any]:
         "recipe": run.recipe_file.read_text("utf-8"),
         "settings": dict(_settings(recipe)),
         "columns": columns(History(read_rows(run.metrics_file))),
-        "findings": read_rows(run.path / "findings.jsonl"),
+        "findings": run.findings(),
         "facts": {**env.get("data", {}), "classes": ", ".join(map(str, env["data"].get("classes", ())))},
         "machine": kept,
     }

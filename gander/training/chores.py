@@ -46,6 +46,7 @@ class Log(Chore):
     def __init__(self, every: int) -> None:
         super().__init__(every)
         self._images, self._trained = 0, 0.0
+        self.row: dict[str, Any] = {}  # the newest
         self.rows, self.digest = 0, ""  # so far, and of them
 
     def restore(self, run: Run, progress: Mapping[str, Any]) -> float:
@@ -74,6 +75,7 @@ class Log(Chore):
         if rank() == 0:
             append_row(session.run.log_file, row)
         self.rows, self.digest = self.rows + 1, chained(self.digest, [row])
+        self.row = row
         session.tell("logged", row)
 
 

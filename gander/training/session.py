@@ -24,6 +24,7 @@ from gander.recipe.schema import Recipe
 from gander.run import Run
 from gander.training.checkpoint import newest_checkpoint, save_checkpoint, tidy_checkpoints
 from gander.training.chores import Chore, Heartbeat, Log, NextStage, Probe, Samples, Save, Scores
+from gander.training.doctor import Doctor
 from gander.training.features import with_features
 from gander.training.scoring import Scorer
 from gander.training.sheets import draw_reals, draw_samples
@@ -51,7 +52,7 @@ class Session:
         self.asked_to_stop = False  # by a watcher
         every = recipe.every
         self.log, self.probe = Log(every.log), Probe(recipe, sum(self.lengths))
-        self.chores: list[Chore] = [self.probe, self.log, Samples(every.samples)]
+        self.chores: list[Chore] = [self.probe, self.log, Doctor(), Samples(every.samples)]
         self.chores += [Scores(recipe.evaluate.every), NextStage(0), Save(every.save), Heartbeat()]
         self.seconds_trained = 0.0  # since this process began, chores left out
         self.stage_over = False  # the step just made was the last of its stage

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from gander.doctor.finding import Finding
 from gander.run import Run
 
 Row = dict[str, Any]
@@ -27,6 +28,9 @@ class Watcher:
 
     def scored(self, row: Row, best: bool) -> None:
         """Hear a row of the scores, and whether none before was better."""
+
+    def found(self, finding: Finding) -> None:
+        """Hear what the doctor sees to be wrong, once for each code."""
 
     def ended(self, state: str) -> None:
         """Hear that the run finished, stopped or failed."""

@@ -98,3 +98,13 @@ def test_a_row_is_one_line_with_the_class_in_front_where_there_is_one():
     line = "loss D 1.250 G 0.500  D(real) +0.75 D(fake) -0.50  1,234 images/s  9 s left"
     assert describe(row, "9 s left") == line
     assert describe(row | {"class": "frog"}, "9 s left") == f"frog  {line}"
+
+
+def test_what_the_doctor_finds_is_a_line_with_its_remedy(gander, tmp_path):
+    edits = {"every.log": 8, "every.probe": 8, "train.images": 192, "train.g_lr": 0.9}
+    answer = gander("train", tiny_file(tmp_path, patch=edits))
+    said = re.search(
+        r"^ +\d+ warning  ([a-z-]+) \(\d+% sure\): .*; try: gander train .*train\.", answer.out, re.M
+    )
+    assert said
+    assert len(re.findall(rf"warning  {said[1]} ", answer.out)) == 1
