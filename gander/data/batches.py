@@ -18,6 +18,19 @@ RESIDENT_BYTES = 2 << 30
 _ORDER, _MIRROR = 0, 1
 """The two streams of draws that belong to a pass."""
 
+Rows = npt.NDArray[np.int64]
+
+
+def usual_held_out(count: int) -> int:
+    """Give how many of so many images a training keeps from D: a hundredth, 64 to 512, at most a tenth."""
+    return 0 if count < 40 else min(count // 10, max(64, min(count // 100, 512)))
+
+
+def split_rows(count: int, held_out: int) -> tuple[Rows, Rows]:
+    """Give the rows that D is shown, and those held out: drawn by a seed that is the count alone."""
+    drawn = np.random.Generator(np.random.PCG64(count)).permutation(count)
+    return np.sort(drawn[held_out:]), np.sort(drawn[:held_out])
+
 
 class Batches:
     """Endless batches whose content is a pure function of (seed, position).
@@ -25,6 +38,7 @@ class Batches:
     Args:
         low, high: what the pixel values 0 and 255 become.
         mirror: flip every image with probability 1/2, drawn anew on each pass.
+        rows: the images to use; None for all.
     """
 
     def __init__(
@@ -35,13 +49,15 @@ class Batches:
         low: float = -1.0,
         high: float = 1.0,
         mirror: bool = False,
+        rows: Rows | None = None,
     ) -> None:
         self.images = images
+        self.rows = np.arange(len(images)) if rows is None else rows
         self.seed = seed
         self.device = device
         self.low, self.high = low, high
         self.mirror = mirror
-        self._passes: dict[int, tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]] = {}
+        self._passes: dict[int, tuple[Rows, npt.NDArray[np.bool_]]] = {}
         self._resident: Tensor | None = None
         if device.type == "cuda" and images.pixels.nbytes <= RESIDENT_BYTES:
             self._resident = torch.from_numpy(np.array(images.pixels)).to(device)
@@ -54,12 +70,15 @@ class Batches:
         Returns: images (N, C, H, W) float32 in [low, high]; labels (N,) int64, or None.
         """
         rows = count // chance.world_size()
-        chosen, flipped = self._stretch(position + chance.rank() * rows, rows)
+        return self.at(*self._stretch(position + chance.rank() * rows, rows))
+
+    def at(self, chosen: Rows, flipped: npt.NDArray[np.bool_] | None = None) -> tuple[Tensor, Tensor | None]:
+        """Give the images of these rows of the data set, shown or not, as `take` does."""
         if self._resident is None:
             pixels = self._sent(self.images.pixels[chosen])
         else:
             pixels = self._resident[self._sent(chosen)]
-        if self.mirror:
+        if self.mirror and flipped is not None:
             turned = self._sent(flipped)[:, None, None, None]
             pixels = torch.where(turned, pixels.flip(-1), pixels)
         labels = None
@@ -78,11 +97,11 @@ class Batches:
         # dividing first makes 255 exactly `high`
         return pixels.to(torch.float32).div_(255).mul_(self.high - self.low).add_(self.low)
 
-    def _stretch(self, position: int, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    def _stretch(self, position: int, count: int) -> tuple[Rows, npt.NDArray[np.bool_]]:
         """Give the indices and the flips of a stretch of the stream, (count,) each."""
         parts = []
         while count:
-            number, start = divmod(position, len(self.images))
+            number, start = divmod(position, len(self.rows))
             order, flips = self._pass(number)
             here = min(count, len(order) - start)
             parts.append((order[start : start + here], flips[start : start + here]))
@@ -90,15 +109,15 @@ class Batches:
         chosen, flipped = zip(*parts, strict=True)
         return np.concatenate(chosen), np.concatenate(flipped)
 
-    def _pass(self, number: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    def _pass(self, number: int) -> tuple[Rows, npt.NDArray[np.bool_]]:
         """Give the order and the flips of one pass; two are kept, for a batch can reach into the next."""
         if number not in self._passes:
-            size = len(self.images)
+            size = len(self.rows)
             order, mirror = (
                 np.random.Generator(np.random.PCG64([self.seed, number, stream]))
                 for stream in (_ORDER, _MIRROR)
             )
-            drawn = order.permutation(size), mirror.integers(0, 2, size).astype(bool)
+            drawn = self.rows[order.permutation(size)], mirror.integers(0, 2, size).astype(bool)
             self._passes = {**dict(list(self._passes.items())[-1:]), number: drawn}
         return self._passes[number]
 

@@ -40,7 +40,10 @@ def load_recipe(name: str, patch: Mapping[str, Any] | Sequence[str] = ()) -> Rec
 
 def read_recipe(run: Run) -> Recipe:
     """Read the recipe that a run stores; RecipeError, one line a problem."""
-    return build_recipe(recipe_tree(str(run.recipe_file)))
+    tree = recipe_tree(str(run.recipe_file))
+    if isinstance(tree.get("data"), dict):
+        tree["data"].setdefault("held_out", 0)  # a run of before showed all its images
+    return build_recipe(tree)
 
 
 def nameable(plugin: str = "") -> Mapping[str, Mapping[str, type[Technique]]]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from gander.chance import rank
+from gander.chance import alone, rank
 from gander.files import append_row
+from gander.recipe.schema import Recipe
 from gander.schedule import crossed
+from gander.training.probes.prober import Prober, plan
+from gander.training.probes.weights import Kept, keep_weights
 
 if TYPE_CHECKING:
     from gander.training.session import Session
@@ -61,6 +65,35 @@ class Log(Chore):
             append_row(session.run.log_file, row)
         session.log_rows += 1
         session.tell("logged", row)
+
+
+class Probe(Chore):
+    """Look at the training from all sides for the doctor; the numbers stand in the next row of the log."""
+
+    def __init__(self, recipe: Recipe, steps: int) -> None:
+        every, self.n = plan(recipe, steps)
+        super().__init__(every)
+        self._prober: Prober | None = None
+        self._kept: Kept | None = None
+
+    def before_step(self, session: Session) -> None:
+        """Keep the weights where the step to come is looked at."""
+        step, now = session.recipe.shown_per_step, session.images_done
+        self._kept = keep_weights(session.trainer) if crossed(self.every, now, now + step) else None
+
+    def due(self, session: Session, before: int, now: int) -> bool:
+        return rank() == 0 and crossed(self.every, before, now)
+
+    def __call__(self, session: Session) -> None:
+        trainer = session.trainer
+        trainer.guard.settle()
+        with alone():
+            if self._prober is None or self._prober.trainer is not trainer:
+                self._prober = Prober(trainer, self.n)
+            numbers = self._prober.numbers(self._kept)
+        finite = {name: value for name, value in numbers.items() if math.isfinite(value)}
+        # As part of what the row is the mean of, they are in the checkpoints, too.
+        trainer.stats.add([*finite], torch.tensor([*finite.values()], device=trainer.machine.device))
 
 
 class Samples(Chore):

@@ -28,6 +28,7 @@ from gander.training.checkpoint import read_checkpoint
 from gander.training.memory import too_large
 from gander.training.session import Session
 from gander.training.state import adopt, adopt_generator
+from gander.training.trainer import held_out_of
 from gander.training.watcher import Watching, watchers
 
 _AGREE_EVERY = 8  # steps
@@ -147,8 +148,9 @@ def _new_session(
 ) -> tuple[Session, dict[str, Any], list[str]]:
     """Build all that a run needs before anything is written: the nets must fit the data."""
     recipe, images = _open(recipe)
-    where = {"source": images.name, "path": images.path}  # so that it is found from any folder
-    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update=where)})
+    # The place, so that it is found from any folder.
+    given = {"source": images.name, "path": images.path, "held_out": held_out_of(recipe, len(images))}
+    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update=given)})
     session = Session(recipe, images, machine, inherited)
     env = machine.describe() | {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

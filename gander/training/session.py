@@ -23,7 +23,7 @@ from gander.nets.per_class import PerClass
 from gander.recipe.schema import Recipe
 from gander.run import Run
 from gander.training.checkpoint import newest_checkpoint, save_checkpoint, tidy_checkpoints
-from gander.training.chores import Chore, Heartbeat, Log, NextStage, Samples, Save, Scores
+from gander.training.chores import Chore, Heartbeat, Log, NextStage, Probe, Samples, Save, Scores
 from gander.training.features import with_features
 from gander.training.scoring import Scorer
 from gander.training.sheets import draw_reals, draw_samples
@@ -50,15 +50,9 @@ class Session:
         self.watchers: list[Watcher] = []
         self.asked_to_stop = False  # by a watcher
         every = recipe.every
-        self.log = Log(every.log)
-        self.chores: list[Chore] = [
-            self.log,
-            Samples(every.samples),
-            Scores(recipe.evaluate.every),
-            NextStage(0),
-            Save(every.save),
-            Heartbeat(),
-        ]
+        self.log, self.probe = Log(every.log), Probe(recipe, sum(self.lengths))
+        self.chores: list[Chore] = [self.probe, self.log, Samples(every.samples)]
+        self.chores += [Scores(recipe.evaluate.every), NextStage(0), Save(every.save), Heartbeat()]
         self.log_rows = 0
         self.seconds_trained = 0.0  # since this process began, chores left out
         self.stage_over = False  # the step just made was the last of its stage
@@ -93,6 +87,7 @@ class Session:
         self._began = time.monotonic()
         self.log.begin(self)
         while not self.finished:
+            self.probe.before_step(self)
             before, began = self.images_done, time.monotonic()
             self.trainer.step()
             self.seconds_trained += time.monotonic() - began

@@ -21,7 +21,7 @@ def trainer_state(trainer: Trainer) -> Tensors:
         tensors |= _prefixed(name, module.state_dict())
     for learner in (trainer.g, trainer.d):
         tensors |= _prefixed(f"{learner.side}_optimiser", _optimiser_state(learner))
-    tensors |= _prefixed("stats", trainer.stats.state())
+    tensors |= _prefixed("stats", trainer.stats.state()) | _prefixed("probes", trainer.probed)
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
@@ -53,7 +53,9 @@ def adopt_generator(trainer: Trainer, weights: Mapping[str, Tensor], images: int
 
 def _take(trainer: Trainer, tensors: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:
     """Copy what fits; say what this training misses, and what the tensors hold beyond it."""
-    left = {name for name in tensors if not name.startswith("stats.")}
+    left = {name for name in tensors if not name.startswith(("stats.", "probes."))}
+    remembered = {name: t for name, t in tensors.items() if name.startswith("probes.")}
+    trainer.probed = {name.removeprefix("probes."): t for name, t in remembered.items()}
     missing: list[str] = []
     for name, module in _modules(trainer).items():
         for key, own in module.state_dict().items():

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from gander.chance import mean_of_all
-from gander.data.batches import Batches
+from gander.data.batches import Batches, Rows, split_rows, usual_held_out
 from gander.data.images import Images
 from gander.engine.distributed import average_gradients
 from gander.engine.guard import Guard
 from gander.engine.machine import Machine
 from gander.engine.streams import Streams
-from gander.errors import UsageError
+from gander.errors import RecipeError, UsageError
 from gander.nets.blocks import Generator, ImageShape
 from gander.nets.features import Guided
 from gander.recipe.schema import Recipe
@@ -35,6 +35,27 @@ _FIXED = ("seed", "data", "latents", "generator", "discriminator", "features", "
 def image_shape(recipe: Recipe, images: Images) -> ImageShape:
     """Say what the data ask of the recipe's nets."""
     return ImageShape(images.channels, images.size, len(images.classes) if recipe.uses_labels else 0)
+
+
+def held_out_of(recipe: Recipe, count: int, parts: int = 1) -> int:
+    """Give how many of so many images, one of as many parts of the data, D is never shown.
+
+    Raises: RecipeError where too few are left.
+    """
+    wanted = recipe.data.held_out
+    if wanted is not None and 2 * wanted > count * parts:
+        raise RecipeError(f"data.held_out = {wanted}: is more than half of the images", hint="data.-held_out")
+    return usual_held_out(count) if wanted is None else min(wanted // parts, count // 2)
+
+
+def _split(
+    recipe: Recipe, images: Images, machine: Machine, g: Generator, stage: int
+) -> tuple[Batches, Rows]:
+    """Give the batches that D is shown, and the rows of the images held out."""
+    parts = len(images.classes) if recipe.train.per_class else 1
+    shown, held_out = split_rows(len(images), held_out_of(recipe, len(images), parts))
+    seed = int(np.random.SeedSequence([recipe.seed, stage]).generate_state(1)[0])
+    return Batches(images, seed, machine.device, g.low, g.high, recipe.data.mirror, shown), held_out
 
 
 class Trainer:
@@ -63,8 +84,8 @@ class Trainer:
         self.parts = Parts(recipe, machine.device)
         machine.prepare()
         self._compiled_g, self._compiled_d = machine.compile(g), machine.compile(d)
-        seed = int(np.random.SeedSequence([recipe.seed, stage]).generate_state(1)[0])
-        self.batches = Batches(images, seed, machine.device, g.low, g.high, recipe.data.mirror)
+        self.batches, self.held_out = _split(recipe, images, machine, g, stage)
+        self.probed: dict[str, Tensor] = {}  # what probes remember from one to the next
         self.ancestry: list[dict[str, Any]] = []  # of nets that were trained before, and teach this one
         self._shown = 0  # real images in this step so far
         self._newest: tuple[Tensor, Tensor | None] | None = None  # real images and labels of this step

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gander import chance
-from gander.data.batches import Batches, to_uint8
+from gander.data.batches import Batches, split_rows, to_uint8, usual_held_out
 from gander.data.images import Images
 
 CPU = torch.device("cpu")
@@ -83,3 +83,25 @@ def test_values_outside_the_range_become_its_ends():
 
 def test_images_without_labels_give_none():
     assert Batches(numbered(labelled=False), 0, CPU).take(0, 4)[1] is None
+
+
+@pytest.mark.parametrize(
+    ("count", "held_out"), [(39, 0), (40, 4), (640, 64), (3_000, 64), (20_000, 200), (60_000, 512)]
+)
+def test_a_hundredth_is_held_out_within_bounds(count, held_out):
+    assert usual_held_out(count) == held_out
+
+
+def test_images_held_out_are_never_shown_and_all_others_are():
+    shown, held_out = split_rows(100, 10)
+    _, labels = Batches(numbered(100), 7, CPU, rows=shown).take(0, 180)
+    assert {*labels.tolist()} == {*shown} == {*range(100)} - {*held_out}
+    assert torch.equal(labels[:90].sort().values, labels[90:].sort().values)
+    images, own = Batches(numbered(100), 7, CPU, 0.0, 255.0, True, shown).at(held_out)
+    assert torch.equal(images[:, 0, 0, 0], torch.from_numpy(held_out).float())
+    assert own.tolist() == [*held_out]
+
+
+def test_which_images_are_held_out_depends_on_their_count_alone():
+    assert all(np.array_equal(*pair) for pair in zip(split_rows(99, 9), split_rows(99, 9), strict=True))
+    assert not np.array_equal(split_rows(99, 9)[1], split_rows(100, 9)[1])
