@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gander.recipe.read import read_recipe
 from gander.training.checkpoint import newest_checkpoint
 from gander.training.loop import resume, train
 from tests.tiny import BATCH, FLAVOURS, contents, stopped_run, tiny
@@ -36,3 +37,11 @@ def test_an_interrupted_run_has_the_same_probes_in_its_log(flavour, tmp_path):
     parts = stopped_run(recipe, tmp_path / "parts", 5)
     other_fate()
     assert contents(resume(parts)) == contents(whole)
+
+
+def test_a_run_writes_how_many_images_it_holds_out_and_one_of_before_holds_out_none(tmp_path):
+    run = train(tiny(tmp_path), tmp_path / "run")
+    assert read_recipe(run).data.held_out == 6
+    text = run.recipe_file.read_text()
+    run.recipe_file.write_text(text.replace("held_out = 6\n", ""))
+    assert read_recipe(run).data.held_out == 0
