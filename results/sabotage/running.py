@@ -16,9 +16,8 @@ from sabotage.kinds import Sabotage
 from sabotage.plan import Planned
 from sabotage.scoring import score
 
-from gander.errors import GanderError
+from gander.errors import Interrupted, NumericsError
 from gander.recipe.schema import Recipe
-from gander.run import Run
 from gander.training.loop import train
 from gander.training.session import Session
 from gander.training.trainer import Trainer
@@ -78,9 +77,7 @@ def _train(
     with mock.patch("gander.training.loop.Session", session):
         try:
             train(recipe, folder)
-        except GanderError as error:
-            if not Run(folder).recipe_file.exists():  # the suite itself is wrong
-                raise
+        except NumericsError as error:
             return f"failed: {type(error).__name__}", None, sessions[-1].broke_at
     return "finished", score(sessions[-1].sampler(), work, run.data), sessions[-1].broke_at
 
@@ -122,4 +119,10 @@ def make_all(
         if time.monotonic() > end:
             say("the time is over; the same command goes on")
             return
-        say(f"{place} of {len(runs)}: {run.name}: {make(run, work, data)}")
+        try:
+            said = make(run, work, data)
+        except Interrupted:
+            raise
+        except Exception as error:  # a run that cannot be made must not end the night
+            said = f"NOT MADE: {type(error).__name__}: {error}"
+        say(f"{place} of {len(runs)}: {run.name}: {said}")
