@@ -1,9 +1,9 @@
 """The sabotage suite: healthy recipes broken on purpose, and whether the doctor finds out what is wrong.
 
-    python results/sabotage.py plan                                  # which runs there are
-    python results/sabotage.py run --work DIR --data FOLDER          # makes them; goes on where it was stopped
-    python results/sabotage.py calibrate --work DIR                  # gander/doctor/calibration.json, of train runs
-    python results/sabotage.py report --work DIR                     # results/doctor.md, of test runs
+    python results/sabotage.py plan                              # which runs there are
+    python results/sabotage.py run --work DIR --data FOLDER      # makes them; goes on where stopped
+    python results/sabotage.py calibrate --work DIR              # gander/doctor/calibration.json
+    python results/sabotage.py report --work DIR                 # results/doctor.md, of test runs
 
 FOLDER holds `mnist` and `cifar10` as files; without it runs on shapes alone are made. Runs lie in DIR/runs.
 One process of one thread; pin it with `OMP_NUM_THREADS=1 taskset -c 0`.
@@ -29,6 +29,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="the folder of mnist and cifar10")
     parser.add_argument("--only", nargs="+", default=[], help="parts of names of runs")
     parser.add_argument("--minutes", type=float, default=600.0)
+    parser.add_argument(
+        "--split", choices=("train", "test"), default="test", help="train: figures to look at"
+    )
     given = parser.parse_args()
     work = given.work.absolute()
     runs = [run for run in plan() if not given.only or any(part in run.name for part in given.only)]
@@ -48,7 +51,7 @@ def main() -> None:
     else:
         from sabotage.report import write_report
 
-        print(write_report(work))
+        print(write_report(work, given.split))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,10 @@ from gander.recipe.schema import Recipe
 
 Patch = dict[str, Any]
 
-_D = [{"kind": "conv", "width": 32, "kernel": 4, "stride": 2}, {"kind": "conv", "width": 64, "kernel": 4, "stride": 2}]
+_D = [
+    {"kind": "conv", "width": 32, "kernel": 4, "stride": 2},
+    {"kind": "conv", "width": 64, "kernel": 4, "stride": 2},
+]
 _G = [{"kind": "dense", "width": 64, "size": 4}, {"kind": "transposed", "width": 32}]
 _EVERY: Patch = {
     "data.size": 16,
@@ -34,9 +37,15 @@ _UP = [
     {"kind": "conv", "width": 32},
 ]
 _TRIAL: Patch = {
-    "generator.layers": [{"kind": "dense", "width": 64, "size": 4}, *[{"kind": "transposed", "width": 48}] * 2],
-    "discriminator.layers": [{"kind": "conv", "width": 48, "stride": 2}, {"kind": "conv", "width": 64, "stride": 2},
-                             {"kind": "dropout", "rate": 0.2}],
+    "generator.layers": [
+        {"kind": "dense", "width": 64, "size": 4},
+        *[{"kind": "transposed", "width": 48}] * 2,
+    ],
+    "discriminator.layers": [
+        {"kind": "conv", "width": 48, "stride": 2},
+        {"kind": "conv", "width": 64, "stride": 2},
+        {"kind": "dropout", "rate": 0.2},
+    ],
     "average": {"kind": "ema", "half_life": 3_000},
     "train.g_lr": 5e-4,
     "train.d_lr": 5e-4,
@@ -45,8 +54,15 @@ _NO_FIRST_NORM = [{**_D[0], "batch_norm": False}, _D[1]]
 
 BASES: dict[str, tuple[str, Patch, int]] = {
     "dcgan": (
-        *_stack("shapes-dcgan", {"discriminator.layers": _NO_FIRST_NORM, "average.half_life": 3_000,
-                                 "train.g_lr": 5e-4, "train.d_lr": 5e-4}),
+        *_stack(
+            "shapes-dcgan",
+            {
+                "discriminator.layers": _NO_FIRST_NORM,
+                "average.half_life": 3_000,
+                "train.g_lr": 5e-4,
+                "train.d_lr": 5e-4,
+            },
+        ),
         40_000,
     ),
     "sngan": (
@@ -66,14 +82,26 @@ BASES: dict[str, tuple[str, Patch, int]] = {
         40_000,
     ),
     "acgan": (
-        *_stack("shapes-acgan", {"discriminator.layers": _NO_FIRST_NORM, "average.half_life": 3_000,
-                                 "train.g_lr": 5e-4, "train.d_lr": 5e-4}),
+        *_stack(
+            "shapes-acgan",
+            {
+                "discriminator.layers": _NO_FIRST_NORM,
+                "average.half_life": 3_000,
+                "train.g_lr": 5e-4,
+                "train.d_lr": 5e-4,
+            },
+        ),
         40_000,
     ),
     "r3": (
         "shapes-r3",
-        {"generator.widths": [48, 32, 32], "discriminator.widths": [32, 32, 48], "average.half_life": 3_000,
-         "train.g_lr": 1e-3, "train.d_lr": 1e-3},
+        {
+            "generator.widths": [48, 32, 32],
+            "discriminator.widths": [32, 32, 48],
+            "average.half_life": 3_000,
+            "train.g_lr": 1e-3,
+            "train.d_lr": 1e-3,
+        },
         26_000,
     ),
     "wgan-gp": (
@@ -128,14 +156,29 @@ BASES: dict[str, tuple[str, Patch, int]] = {
     ),
     "mnist-dcgan": (
         "mnist-dcgan",
-        {"generator.layers": _UP, "discriminator.layers": [{"kind": "conv", "width": 32, "stride": 2, "batch_norm": False},
-                                                            {"kind": "conv", "width": 64, "stride": 2}],
-         "average": {"kind": "ema", "half_life": 3_000}, "train.g_lr": 5e-4, "train.d_lr": 5e-4},
+        {
+            "generator.layers": _UP,
+            "discriminator.layers": [
+                {"kind": "conv", "width": 32, "stride": 2, "batch_norm": False},
+                {"kind": "conv", "width": 64, "stride": 2},
+            ],
+            "average": {"kind": "ema", "half_life": 3_000},
+            "train.g_lr": 5e-4,
+            "train.d_lr": 5e-4,
+        },
         32_000,
     ),
     "per-class": (
-        *_stack("shapes-dcgan", {"discriminator.layers": _NO_FIRST_NORM, "average.half_life": 1_000,
-                                 "train.g_lr": 1e-3, "train.d_lr": 1e-3, "train.per_class": True}),
+        *_stack(
+            "shapes-dcgan",
+            {
+                "discriminator.layers": _NO_FIRST_NORM,
+                "average.half_life": 1_000,
+                "train.g_lr": 1e-3,
+                "train.d_lr": 1e-3,
+                "train.per_class": True,
+            },
+        ),
         60_000,
     ),
     "trial1": ("cifar10-trial1", _TRIAL, 24_000),

@@ -1,4 +1,4 @@
-"""Breakages of a training that no recipe can say: each takes a trainer, and leaves no trace in `recipe.toml`."""
+"""Breakages of a training that no recipe can say: each takes a trainer and leaves `recipe.toml` as it is."""
 
 from __future__ import annotations
 

@@ -66,6 +66,7 @@ def aside(work: Path, name: str) -> Images:
 
 
 def save(path: Path, pixels: Pixels, labels: Labels, classes: tuple[str, ...]) -> None:
+    """Write a data set, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft.npz")
     np.savez(draft, images=pixels.transpose(0, 2, 3, 1), labels=labels, classes=np.array(classes))

@@ -1,4 +1,4 @@
-"""Which runs there are: rounds of a train and a test half, so that an interrupted suite is a balanced smaller one."""
+"""Which runs there are: rounds of a train and a test half, so that a part of the suite is balanced, too."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from sabotage.changes import Sabotage, narrow
 from sabotage.datasets import Spoil, tiny
-from sabotage.kinds import KINDS, Kind, Sabotage, narrow
+from sabotage.kinds import KINDS, Kind
 
 CELLS = {
     "train": (
@@ -35,7 +36,7 @@ CASES = (("mnist-dcgan", "mnist"), ("per-class", "mnist"), ("trial1", "cifar10")
 """Recipes whose sources report a failure; all are test runs."""
 
 TURNS = (("strong", 0.0), ("strong", 0.5), ("mild", 0.0))
-"""Strength and onset, as a share of the run, of each round; kinds that can only begin at the start go on mild."""
+"""Strength and onset, as a share of the run, of each round; what can begin at the start only is then mild."""
 
 SEEDS = {"train": 0, "test": 1000}
 ROUNDS = 12
@@ -64,19 +65,43 @@ class Planned:
 
 
 ODD: tuple[tuple[str, str, str, dict[str, Any], Spoil | None], ...] = (
-    ("decaying", "dcgan", "shapes", {"train.g_lr": {"from": 8e-4, "to": 0.0, "over": 40_000},
-                                     "train.d_lr": {"from": 8e-4, "to": 0.0, "over": 40_000}}, None),
+    (
+        "decaying",
+        "dcgan",
+        "shapes",
+        {
+            "train.g_lr": {"from": 8e-4, "to": 0.0, "over": 40_000},
+            "train.d_lr": {"from": 8e-4, "to": 0.0, "over": 40_000},
+        },
+        None,
+    ),
     ("first-steps", "acgan", "mnist", {"train.images": 4_000, "every.log": 200, "every.probe": 400}, None),
     ("d-wins-and-learns-on", "dcgan", "mnist", {"discriminator.layers": "wide"}, None),
-    ("few-augmented", "dcgan", "shapes", {"views": [{"kind": "diffaugment", "policy": ["shift"]}]}, tiny(3_000)),
+    (
+        "few-augmented",
+        "dcgan",
+        "shapes",
+        {"views": [{"kind": "diffaugment", "policy": ["shift"]}]},
+        tiny(3_000),
+    ),
     ("long-half-life", "sngan", "shapes", {"average.half_life": 10_000}, None),
     ("tiny-grey", "dcgan", "mnist", {"data.size": 8, "generator.layers.0.size": 2}, None),
     ("four-d-steps", "wgan-gp", "cifar10", {"train.d_steps": 4}, None),
     ("no-average", "acgan", "shapes", {"average": {"kind": "latest"}}, None),
-    ("one-sided-smoothing", "dcgan", "cifar10",
-     {"objective": {"kind": "smooth", "real": 0.9, "inner": {"kind": "non_saturating"}}}, None),
-    ("fading-noise", "lsgan", "shapes",
-     {"views": [{"kind": "instance_noise", "sigma": {"from": 0.3, "to": 0.0, "over": 15_000}}]}, None),
+    (
+        "one-sided-smoothing",
+        "dcgan",
+        "cifar10",
+        {"objective": {"kind": "smooth", "real": 0.9, "inner": {"kind": "non_saturating"}}},
+        None,
+    ),
+    (
+        "fading-noise",
+        "lsgan",
+        "shapes",
+        {"views": [{"kind": "instance_noise", "sigma": {"from": 0.3, "to": 0.0, "over": 15_000}}]},
+        None,
+    ),
     ("hinge", "dcgan", "shapes", {"objective": "hinge"}, None),
     ("light-r1", "dcgan", "mnist", {"penalties.+r1.weight": 0.05}, None),
     ("long", "acgan", "mnist", {"train.images": 100_000, "every.log": 1_600, "every.probe": 3_200}, None),
@@ -125,11 +150,15 @@ def _broken(number: int, split: str) -> Iterator[Planned]:
         cells = [cell for cell in CELLS[split] + CASES * (split == "test") if _fits(kind, *cell)]
         if not cells and kind.name.startswith("case"):
             continue
-        if not cells:  # the kind wants a recipe that this half does not have: another seed of the other half's
+        if (
+            not cells
+        ):  # the kind wants a recipe that this half does not have: another seed of the other half's
             cells = [cell for cell in CELLS["test" if split == "train" else "train"] if _fits(kind, *cell)]
         base, data = cells[(place + number) % len(cells)]
         sabotage = kind.strong if strength == "strong" else kind.mild
-        yield _planned(number, split, kind.name, kind.cause, strength, onset, base, data, sabotage, kind.equal)
+        yield _planned(
+            number, split, kind.name, kind.cause, strength, onset, base, data, sabotage, kind.equal
+        )
 
 
 def _fits(kind: Kind, base: str, data: str) -> bool:
@@ -137,8 +166,16 @@ def _fits(kind: Kind, base: str, data: str) -> bool:
 
 
 def _planned(
-    number: int, split: str, kind: str, cause: str, strength: str, onset: float, base: str, data: str,
-    sabotage: Sabotage, equal: tuple[str, ...] = (),
+    number: int,
+    split: str,
+    kind: str,
+    cause: str,
+    strength: str,
+    onset: float,
+    base: str,
+    data: str,
+    sabotage: Sabotage,
+    equal: tuple[str, ...] = (),
 ) -> Planned:
     seed = SEEDS[split] + 10 * number + (3 if cause else 0)  # siblings have other seeds
     when = "-middle" if onset else ""

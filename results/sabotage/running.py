@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from sabotage.bases import base_recipe
-from sabotage.datasets import clean_file, spoilt_file
-from sabotage.kinds import Sabotage
-from sabotage.plan import Planned
-from sabotage.scoring import score
-
 from gander.errors import Interrupted, NumericsError
 from gander.recipe.schema import Recipe
 from gander.training.loop import train
 from gander.training.session import Session
 from gander.training.trainer import Trainer
+from sabotage.bases import base_recipe
+from sabotage.changes import Sabotage
+from sabotage.datasets import clean_file, spoilt_file
+from sabotage.plan import Planned
+from sabotage.scoring import score
 
 
 def make(run: Planned, work: Path, data: Path | None) -> str:
@@ -61,6 +60,7 @@ def make(run: Planned, work: Path, data: Path | None) -> str:
 
 
 def done(work: Path, run: Planned) -> bool:
+    """Tell whether a run was made."""
     return (work / "runs" / run.name / "label.json").exists()
 
 

@@ -1,8 +1,8 @@
 """What a run is worth in the end, by a judge that no run saw and the doctor does not know.
 
-The Fréchet distance, of 2,000 images to as many that no run was shown, in the features of the data set's shipped
-judge, images enlarged to its size. For a run with labels each image's label stands beside its features, as far
-apart as the features are wide, so that images of another class than asked for count.
+The Fréchet distance, of 2,000 images to as many that no run was shown, in the features of the data set's
+shipped judge, images enlarged to its size. For a run with labels each image's label stands beside its
+features, as far apart as the features are wide, so that images of another class than asked for count.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from sabotage.datasets import aside
 from torch import Tensor
 
 from gander.engine.exact import exact
 from gander.generation.load import Sampler
 from gander.scores.frechet import Moments, frechet_distances
 from gander.scores.judge import Judge, load_judge
+from sabotage.datasets import aside
 
 N = 2_000
 
