@@ -20,7 +20,7 @@ _EVERY: Patch = {
     "train.batch": 32,
     "evaluate.every": 0,
     "every.samples": 0,
-    "every.save": 0,
+    "every.keep": 6,
 }
 
 
@@ -199,6 +199,7 @@ def base_recipe(base: str, path: str, seed: int, patch: Patch | list[str] = ()) 
         "train.images": images,
         "every.log": images // 60,
         "every.probe": images // 30,
+        "every.save": images // 5,  # what a cure begins at
         "seed": seed,
     }
     recipe = load_recipe(name, _EVERY | own | every)
