@@ -94,15 +94,22 @@ BASES: dict[str, tuple[str, Patch, int]] = {
         40_000,
     ),
     "r3": (
-        "shapes-r3",
-        {
-            "generator.widths": [48, 32, 32],
-            "discriminator.widths": [32, 32, 48],
-            "average.half_life": 3_000,
-            "train.g_lr": 1e-3,
-            "train.d_lr": 1e-3,
-        },
-        26_000,
+        *_stack(
+            "shapes-dcgan",
+            {
+                "objective": "relativistic",
+                "penalties": [{"kind": "r1", "weight": 0.2}, {"kind": "r2", "weight": 0.2}],
+                "discriminator.batch_norm": False,
+                "discriminator.bias": True,
+                "rewires.discriminator": [],
+                "train.g_lr": 1e-3,
+                "train.d_lr": 1e-3,
+                "train.beta1": 0.0,
+                "train.beta2": 0.99,
+                "average.half_life": 3_000,
+            },
+        ),
+        32_000,
     ),
     "wgan-gp": (
         *_stack(
@@ -152,7 +159,7 @@ BASES: dict[str, tuple[str, Patch, int]] = {
                 "train.d_lr": 5e-4,
             },
         ),
-        24_000,
+        20_000,
     ),
     "mnist-dcgan": (
         "mnist-dcgan",
@@ -185,9 +192,6 @@ BASES: dict[str, tuple[str, Patch, int]] = {
     "trial3": ("cifar10-trial3", _TRIAL, 24_000),
 }
 """Shipped recipe, patch, images of a run."""
-
-STACKS = ("dcgan", "sngan", "acgan", "wgan-gp", "lsgan", "fast")
-"""The recipes whose nets are lists of layers."""
 
 
 def base_recipe(base: str, path: str, seed: int, patch: Patch | list[str] = ()) -> Recipe:

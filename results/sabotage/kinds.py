@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sabotage import breakages, datasets
-from sabotage.bases import STACKS
 from sabotage.changes import (
     Sabotage,
     breaks,
@@ -50,17 +49,17 @@ class Kind:
     equal: tuple[str, ...] = ()
 
 
-_ALL = (*STACKS, "r3")
+_ALL = ("dcgan", "sngan", "acgan", "wgan-gp", "lsgan", "fast", "r3")
 _UNIFORM = breakages.other_latents(1.0, uniform=True)
 
 KINDS = (
-    Kind("g-rate-high", "g-rate-high", rates(g=40), rates(g=10), _ALL, middle=True, equal=("rates-high",)),
-    Kind("d-rate-high", "d-rate-high", rates(d=60), rates(d=15), _ALL, middle=True, equal=("rates-high",)),
+    Kind("g-rate-high", "g-rate-high", rates(g=120), rates(g=60), _ALL, middle=True, equal=("rates-high",)),
+    Kind("d-rate-high", "d-rate-high", rates(d=1000), rates(d=400), _ALL, middle=True, equal=("rates-high",)),
     Kind(
         "rates-high",
         "rates-high",
-        rates(40, 40),
-        rates(12, 12),
+        rates(400, 400),
+        rates(150, 150),
         _ALL,
         middle=True,
         equal=("g-rate-high", "d-rate-high"),
@@ -106,10 +105,10 @@ KINDS = (
         "d-too-small",
         narrow("discriminator", 2),
         narrow("discriminator", 4),
-        STACKS,
+        _ALL,
         equal=("d-too-weak",),
     ),
-    Kind("g-too-small", "g-too-small", narrow("generator", 2), narrow("generator", 4), STACKS),
+    Kind("g-too-small", "g-too-small", narrow("generator", 2), narrow("generator", 4), _ALL),
     Kind(
         "saturating-loss",
         "saturating-loss",
@@ -194,7 +193,7 @@ KINDS = (
         "output-range",
         Sabotage(sets(generator__output__activation="sigmoid").patch, breakage=breakages.data_range(-1, 1)),
         breaks(breakages.data_range(0, 1)),
-        STACKS,
+        _ALL,
         equal=("data-range",),
     ),
     Kind(
@@ -352,7 +351,7 @@ KINDS = (
         "output-noise",
         breaks(breakages.drowned(0.8)),
         breaks(breakages.drowned(0.3)),
-        STACKS,
+        _ALL,
         middle=True,
     ),
     Kind(
@@ -381,8 +380,8 @@ KINDS = (
     Kind(
         "case-trial3",
         "g-rate-high",
-        rates(g=40),
-        rates(g=10),
+        rates(g=120),
+        rates(g=60),
         ("trial3",),
         middle=True,
         equal=("rates-high",),

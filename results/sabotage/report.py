@@ -303,6 +303,6 @@ def lists(work: Path) -> list[str]:
         *lines,
         "",
         "A kind that needs a recipe which its half does not have takes one of the other half with a seed of",
-        "its own. The recipes stand in `results/sabotage/bases.py`, each a patch of a shipped one, and the kinds",
+        "its own. The recipes stand in `results/sabotage/bases.py`, each a patch of a shipped one, the kinds",
         "in `kinds.py`; `python results/sabotage.py plan` lists the runs.",
     ]
