@@ -201,8 +201,8 @@ def base_recipe(base: str, path: str, seed: int, patch: Patch | list[str] = ()) 
         "data.path": path,
         "data.source": "",
         "train.images": images,
-        "every.log": images // 60,
-        "every.probe": images // 30,
+        "every.log": images // 50,
+        "every.probe": images // 25,
         "every.save": images // 5,  # what a cure begins at
         "seed": seed,
     }
