@@ -1,0 +1,1 @@
+"""The sabotage suite: runs that are broken on purpose, and what the doctor says of them."""

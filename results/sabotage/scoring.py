@@ -1,0 +1,60 @@
+"""What a run is worth in the end, by a judge that no run saw and the doctor does not know.
+
+The Fréchet distance, of 2,000 images to as many that no run was shown, in the features of the data set's
+shipped judge, images enlarged to its size. For a run with labels each image's label stands beside its
+features, as far apart as the features are wide, so that images of another class than asked for count.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gander.engine.exact import exact
+from gander.generation.load import Sampler
+from gander.scores.frechet import Moments, frechet_distances
+from gander.scores.judge import Judge, load_judge
+from sabotage.datasets import aside
+
+N = 2_000
+
+
+@exact()
+def score(sampler: Sampler, work: Path, data: str) -> float:
+    """Give the distance of what a sampler makes; infinite where it is not finite."""
+    images, labels = _reals(work, data)
+    if not all(weight.isfinite().all() for weight in sampler.generator.parameters()):
+        return math.inf
+    made = sampler.images(sampler.draw(N, seed=1), labels if sampler.conditional else None)
+    if made.shape != images.shape:
+        images = F.interpolate(images.float(), made.shape[2:], mode="area").round().to(torch.uint8)
+    width = math.sqrt(float(_features(data, images).var(0).sum())) if sampler.conditional else 0.0
+    moments = [
+        Moments.of(torch.cat([_features(data, each), width * F.one_hot(labels, int(labels.max()) + 1)], 1))
+        for each in (images, made)
+    ]
+    return frechet_distances(moments[0], moments[1:])[0]
+
+
+def _features(data: str, images: Tensor) -> Tensor:
+    judge = _judge(data)
+    large = F.interpolate(images.float(), judge.record.size, mode="bilinear").round().clamp(0, 255)
+    return judge.extract(large.to(torch.uint8).numpy()).features
+
+
+@cache
+def _judge(data: str) -> Judge:
+    return load_judge(Path(str(resources.files("gander") / "judges" / f"{data}.safetensors")))
+
+
+@cache
+def _reals(work: Path, data: str) -> tuple[Tensor, Tensor]:
+    images = aside(work, data)
+    assert images.labels is not None
+    return torch.from_numpy(images.pixels[:N].copy()), torch.from_numpy(images.labels[:N].copy())

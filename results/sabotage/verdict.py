@@ -1,0 +1,170 @@
+"""What the doctor said of each run, and whether it was right."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gander.doctor.case import Case, case_of
+from gander.doctor.finding import Finding, in_order
+from gander.errors import GanderError
+from gander.recipe.read import read_recipe
+from gander.run import Run
+
+ERRORS = 2.0
+"""Standard errors by which a sabotaged run must be worse than its healthy siblings to count."""
+
+ODD = 3.0
+"""How many times worse than its siblings an odd recipe's run may score, and still be called healthy."""
+
+Label = dict[str, Any]
+
+
+@dataclass
+class Verdict:
+    """One run and what was said of it.
+
+    Args:
+        worse: standard errors by which its score is worse than its siblings'; nan without siblings.
+        times: its score over theirs.
+        said: every finding when it first alarmed, with the images then; causes are those named at the end.
+    """
+
+    label: Label
+    path: Path
+    total: int
+    worse: float = math.nan
+    times: float = math.nan
+    said: list[tuple[int, Finding]] = field(default_factory=list)
+    causes: tuple[str, ...] = ()
+
+    @property
+    def broken(self) -> bool:
+        """Tell whether it was sabotaged, and to its harm."""
+        return bool(self.label["cause"]) and self.worse > ERRORS
+
+    @property
+    def harmless(self) -> bool:
+        return bool(self.label["cause"]) and self.worse <= ERRORS
+
+    @property
+    def healthy(self) -> bool:
+        """Tell whether it was left as it is, and is no worse than its siblings."""
+        if self.label["cause"]:
+            return False
+        return self.label["kind"].startswith("first-steps") or not self.times > ODD
+
+    @property
+    def detected(self) -> int | None:
+        """After how many images, counted from the sabotage, the first alarm came."""
+        return next((at - self.label["onset"] for at, _ in self.said if at >= self.label["onset"]), None)
+
+    @property
+    def alarms(self) -> list[tuple[int, Finding]]:
+        """What is false: all on a run that is not broken, and what came before the sabotage."""
+        if not self.broken:
+            return self.said
+        return [(at, finding) for at, finding in self.said if at < self.label["onset"]]
+
+    def right(self, at: int) -> bool:
+        """Tell whether an alarm at this moment is right: something is broken, and was by then."""
+        return self.broken and at >= self.label["onset"]
+
+    def rank(self) -> int | None:
+        """Give the place, from 0, at which the cause is named."""
+        wanted = {self.label["cause"], *self.label["equal"]}
+        return next((place for place, cause in enumerate(self.causes) if cause in wanted), None)
+
+
+def labels(work: Path, split: str = "") -> list[tuple[Path, Label]]:
+    """Read the labels of the runs that are done; of one half, where it is named."""
+    found = []
+    for file in sorted((work / "runs").glob("*/label.json")):
+        label = json.loads(file.read_text())
+        if not split or label["split"] == split:
+            found.append((file.parent, label))
+    return found
+
+
+def verdicts(work: Path, split: str) -> Iterator[Verdict]:
+    """Let the doctor look at every run of one half, as it would have while they trained."""
+    every = [label for _, label in labels(work)]
+    for path, label in labels(work, split):
+        try:
+            case = read_case(path)
+        except GanderError as error:
+            print(f"{path.name}: left out: {error}")
+            continue
+        verdict = Verdict(label, path, case.total, *harm(label, every))
+        verdict.said, verdict.causes = consult(case)
+        yield verdict
+
+
+def read_case(path: Path) -> Case:
+    """Read what the doctor may see of a run."""
+    run = Run(path)
+    return case_of(run, read_recipe(run).as_tree())
+
+
+def consult(case: Case) -> tuple[list[tuple[int, Finding]], tuple[str, ...]]:
+    """Give every alarm when it first came, and the causes in the order they are named at the end."""
+    from gander.doctor.diagnose import findings_over
+
+    standing = [finding for finding in findings_over(case) if finding.alarms]
+    said = [(at, finding) for at, finding in _alarms(case)]
+    named = standing or in_order(finding for _, finding in said)
+    causes = [cause for finding in named for cause in (finding.causes or (finding.code,))]
+    return said, tuple(dict.fromkeys(causes))
+
+
+def _alarms(case: Case) -> Iterator[tuple[int, Finding]]:
+    """Give each code's first alarm, also where it is gone by the end."""
+    from gander.doctor.diagnose import findings_over
+
+    first: dict[str, tuple[int, Finding]] = {}
+    try:
+        from gander.doctor.diagnose import courses
+
+        for at, finding, gone in courses(case):
+            if finding.alarms and not gone:
+                first.setdefault(finding.code, (at, finding))
+    except ImportError:
+        pass
+    for finding in findings_over(case):
+        if finding.alarms:
+            first.setdefault(finding.code, (finding.since, finding))
+    return iter(sorted(first.values(), key=lambda each: each[0]))
+
+
+def harm(label: Label, every: Iterable[Label]) -> tuple[float, float]:
+    """Give by how many standard errors, and times, a run is worse than healthy ones of its recipe and data.
+
+    Scores are compared by their logarithms; the deviation is that among seeds, pooled over all recipes.
+    """
+    healthy: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    for each in every:
+        if each["kind"] == "healthy" and each["score"] and each["name"] != label["name"]:
+            healthy[each["base"], each["data"]].append(math.log(each["score"]))
+    own = healthy[label["base"], label["data"]]
+    if not own:
+        return math.nan, math.nan
+    if label["score"] is None or not math.isfinite(label["score"]):
+        return math.inf, math.inf
+    error = spread(healthy.values()) * math.sqrt(1 + 1 / len(own))
+    more = math.log(label["score"]) - statistics.mean(own)
+    return more / error, math.exp(more)
+
+
+def spread(groups: Iterable[Sequence[float]]) -> float:
+    """Give the standard deviation within groups, pooled."""
+    several = [group for group in groups if len(group) > 1]
+    degrees = sum(len(group) - 1 for group in several)
+    if not degrees:
+        return 0.1
+    return math.sqrt(sum(statistics.variance(group) * (len(group) - 1) for group in several) / degrees)
