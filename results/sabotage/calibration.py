@@ -7,9 +7,9 @@ import math
 from collections import defaultdict
 from pathlib import Path
 
-import gander.doctor.diagnose as doctor
 import numpy as np
 
+import gander.doctor.diagnose as doctor
 from sabotage.verdict import read_case, verdicts
 
 FILE = Path(doctor.__file__).with_name("calibration.json")

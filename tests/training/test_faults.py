@@ -37,7 +37,9 @@ def wait_for(there):
         time.sleep(0.002)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_saves_the_state_says_so_and_sets_the_exit_code(number, code, tmp_path):
     run, told = Run(tmp_path / "run"), tmp_path / "told"
     recipe = tiny_file(tmp_path, patch=LONGER)
