@@ -18,7 +18,7 @@ def data_facts(case: Case) -> Iterator[Finding]:
     """Give what the counts say; nothing where the data were not counted."""
     counted = case.data.get("facts") or {}
     if counted:
-        for check in (_size, _classes, _repeats, _values, _channels, _labels):
+        for check in (_size, _repeats, _values, _channels, _labels, _classes):
             yield from check(case, counted)
 
 
@@ -34,8 +34,8 @@ def _size(case: Case, counted: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _classes(case: Case, counted: Mapping[str, Any]) -> Iterator[Finding]:
-    counts, conditional = counted["counts"], bool(_uses_labels(case))
-    costly: Severity = "warning" if conditional else "note"
+    counts = counted["counts"]
+    costly: Severity = "warning" if _uses_labels(case) else "note"
     held = [count for count in counts if count]
     if len(counts) < 2:
         return
@@ -45,8 +45,10 @@ def _classes(case: Case, counted: Mapping[str, Any]) -> Iterator[Finding]:
     ):
         if number:
             yield fact(code, costly, f"{number:,} {says}", "data.counts", number, "none")
+    if sum(held) < 20 * len(counts) or counted["duplicates"] > sum(held) / 10:
+        return  # chance, or copies, made them uneven
     ratio = max(held) / min(held)
-    if severity := beyond(ratio, (10, 10 if conditional else 50)):
+    if severity := beyond(ratio, (10, 10 if costly == "warning" else 30)):
         says = f"the largest class has {max(held):,} images, {ratio:,.0f} times those of the smallest"
         remedy = _uses_labels(case)
         yield fact("data-imbalanced", severity, says, "data.counts", ratio, "within 10 times", *remedy)
