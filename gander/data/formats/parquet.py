@@ -96,9 +96,9 @@ def _split_of(file: Path) -> str:
 def _samples(shard: Any, image: str, label: str) -> Iterator[tuple[Image, object]]:
     for batch in shard.iter_batches(_ROWS, columns=[image, label] if label else [image]):
         labels = batch.column(label).to_pylist() if label else [None] * len(batch)
-        for cell, label in zip(batch.column(image).to_pylist(), labels, strict=True):
+        for cell, given in zip(batch.column(image).to_pylist(), labels, strict=True):
             encoded = cell.get("bytes") if isinstance(cell, dict) else cell
-            yield encoded if isinstance(encoded, bytes) else b"", label
+            yield encoded if isinstance(encoded, bytes) else b"", given
 
 
 def _classes(shard: Any, label: str) -> tuple[str, ...]:
