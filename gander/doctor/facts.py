@@ -126,7 +126,7 @@ def _moves(case: Case) -> Iterator[Finding]:
         remedy = (f"train.images={2_000 * d_steps * shown}",)
         yield fact("run-short", severity, says, "train.images", case.total, "2,000 steps or more", remedy)
     kept = float(case.setting("generator.momentum", 0.9)) ** max(steps, 1)
-    if case.total and kept > 0.05 and _has_batch_norm(case, "generator"):
+    if steps >= 50 and kept > 0.05 and _has_batch_norm(case, "generator"):
         path = "generator.momentum"
         says = f"the statistics of G's batch norm are to {kept:.0%} those it began with when the run ends"
         value = float(case.setting(path))
