@@ -60,7 +60,8 @@ def test_every_command_of_the_readme_runs_in_its_order(tmp_path: Path, shared: P
             text=True,
             timeout=240,
         )
-        assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr}"
+        finds = words[1] in ("check", "diagnose")  # whose 1 is an answer
+        assert done.returncode in (0, finds), f"{shlex.join(words)}\n{done.stdout}\n{done.stderr}"
 
 
 @pytest.mark.slow
