@@ -102,7 +102,7 @@ class Probe(Chore):
         with alone():
             if self._prober is None or self._prober.trainer is not trainer:
                 self._prober = Prober(trainer, self.n)
-            numbers = self._prober.numbers(self._kept)
+            numbers = self._prober.numbers(self._kept, session.images_done // self.every - 1)
         finite = {name: value for name, value in numbers.items() if math.isfinite(value)}
         # As part of what the row is the mean of, they are in the checkpoints, too.
         trainer.stats.add([*finite], torch.tensor([*finite.values()], device=trainer.machine.device))

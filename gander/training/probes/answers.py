@@ -33,13 +33,18 @@ def answers(trainer: Trainer, scene: ProbeScene) -> Numbers:
     return numbers
 
 
-def slopes(trainer: Trainer, scene: ProbeScene) -> Numbers:
-    """Give the mean length of dL_G/dx at fakes, and of dD/dx at real images, as if each had one pixel."""
+def slope(trainer: Trainer, scene: ProbeScene) -> Numbers:
+    """Give the mean length of dL_G/dx at fakes, of the objective alone, times the root of the pixels."""
     scene.streams.open("probe/objective")
     loss = g_loss(trainer.parts.objective, scene.scene).sum()
     of_loss = torch.autograd.grad(loss, scene.fake.images, retain_graph=True)[0]
+    return {"slope": _length(of_loss)}
+
+
+def slope_d(trainer: Trainer, scene: ProbeScene) -> Numbers:
+    """Give the same of dD/dx at real images."""
     of_d = torch.autograd.grad(scene.real.logits.total().sum(), scene.real.images, retain_graph=True)[0]
-    return {"slope": _length(of_loss), "slope_d": _length(of_d)}
+    return {"slope_d": _length(of_d)}
 
 
 def area(positive: Tensor, negative: Tensor) -> Tensor:

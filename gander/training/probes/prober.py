@@ -9,21 +9,33 @@ import torch
 from torch import Tensor
 
 from gander.recipe.schema import Recipe
-from gander.training.probes.answers import answers, slopes
+from gander.training.probes import variety
+from gander.training.probes.answers import answers, slope, slope_d
+from gander.training.probes.closeness import distance, distance_of_average
+from gander.training.probes.movement import movement
+from gander.training.probes.nets import dead_units, singular_values
+from gander.training.probes.pixels import colour, saturation, spectrum
 from gander.training.probes.scene import ProbeScene, References, make_scene, untouched
-from gander.training.probes.variety import distance, diversity
 from gander.training.probes.weights import Kept, updates
 
 if TYPE_CHECKING:
     from gander.training.trainer import Trainer
 
 Probe = Callable[["Trainer", ProbeScene], dict[str, Tensor]]
-PROBES: tuple[Probe, ...] = (answers, slopes, diversity, distance)
+FAST: tuple[Probe, ...] = (
+    *(answers, slope, distance, movement, dead_units, saturation, colour, spectrum),
+    *(variety.diversity, variety.class_diversity, variety.labels_heeded, variety.copies),
+)
+SLOW: tuple[Probe, ...] = (
+    *(slope_d, variety.steepness, variety.condition, distance_of_average, singular_values),
+)
+_SLOW_EVERY = 3  # looks
 
 _SHARE = 0.02  # of a run's time
 _LOOKS, _MOST_LOOKS = 20, 200
 _MOST, _FEWEST = 128, 32  # images of each kind
-_STEPS_AN_IMAGE = 1.0  # what a probe costs: so many training steps, of as many images
+_STEPS_AN_IMAGE = 1.2  # a look costs so many training steps of as many images
+_ONCE = 150  # images trained on in the time in which the real images are prepared
 
 
 def plan(recipe: Recipe, steps: int) -> tuple[int, int]:
@@ -33,11 +45,11 @@ def plan(recipe: Recipe, steps: int) -> tuple[int, int]:
     Where a run is short, fewer images are looked at before there are fewer than 20 looks.
     """
     batch, asked = recipe.train.batch, recipe.every.probe
-    affordable = _SHARE * steps * batch / _STEPS_AN_IMAGE  # images of each kind, over all looks
+    affordable = (_SHARE * steps * batch - _ONCE) / _STEPS_AN_IMAGE  # images of each kind, over all looks
     n = int(min(_MOST, max(_FEWEST, affordable / _LOOKS))) // 8 * 8
     if asked is not None:
         return asked, _MOST
-    looks = int(min(affordable / n, _MOST_LOOKS))
+    looks = max(0, int(min(affordable / n, _MOST_LOOKS)))
     return (-(-steps // looks) * recipe.shown_per_step if looks else 0), n
 
 
@@ -48,12 +60,15 @@ class Prober:
         self.trainer = trainer
         self.references = References(trainer, n)
 
-    def numbers(self, kept: Kept | None) -> dict[str, float]:
-        """Measure all that can be measured, by name; `kept` are the weights before the last step."""
+    def numbers(self, kept: Kept | None = None, look: int = 0) -> dict[str, float]:
+        """Measure all that can be measured, by name, the slow probes at every third look.
+
+        `kept` are the weights before the last step.
+        """
         trainer, numbers = self.trainer, dict[str, Tensor]()
         with untouched(trainer):
             scene = make_scene(trainer, self.references)
-            for probe in PROBES:
+            for probe in FAST if look % _SLOW_EVERY else FAST + SLOW:
                 try:
                     numbers |= probe(trainer, scene)
                 except torch.linalg.LinAlgError:  # type: ignore[attr-defined] # of what is not finite

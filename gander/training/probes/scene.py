@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -16,11 +16,13 @@ from torch.nn.utils import parametrize
 from gander.engine.streams import Streams, global_streams_kept
 from gander.techniques.slots import Logits, Scene, Seen
 from gander.training.probes.features import RandomFeatures
+from gander.training.probes.nets import activity
 
 if TYPE_CHECKING:
     from gander.training.trainer import Trainer
 
-_POOL, _SMALL = 1024, 16
+Made = TypeVar("Made")
+_POOL, _SPREAD, _SMALL = 1024, 256, 16
 
 
 class References:
@@ -33,6 +35,7 @@ class References:
     def __init__(self, trainer: Trainer, n: int) -> None:
         batches, g = trainer.batches, trainer.generator
         self.low, self.high = g.low, g.high
+        self._made: dict[str, Any] = {}
         self.n = min(n, len(batches.rows))
         self.real, self.labels = batches.take(0, self.n)
         self.held_out, self.held_out_labels = batches.at(trainer.held_out[: self.n])
@@ -41,8 +44,23 @@ class References:
         features = self._net(self.scaled(pool))
         self._deviation, self._mean = torch.std_mean(features, 0)
         self.pool_features = self._standardised(features)
-        self.pool_small = self.small(pool)
-        self.pool = pool
+        self.pool, self.pool_small = pool, self.small(pool)
+        self.spread, self.spread_features = (
+            spread(rows[:_SPREAD]) for rows in (self.pool_small, self.pool_features)
+        )
+        half = min(self.n, len(pool) // 2)
+        self.halves = self.pool_features[: 2 * half].chunk(2)  # two sets of real images of equal count
+
+    def once(self, name: str, make: Callable[[], Made]) -> Made:
+        """Give what is made of the real images under this name, made the first time."""
+        if name not in self._made:
+            self._made[name] = make()
+        made: Made = self._made[name]
+        return made
+
+    @property
+    def held_out_features(self) -> Tensor:
+        return self.once("held out", lambda: self.features(self.held_out))
 
     def scaled(self, images: Tensor) -> Tensor:
         """Give images of the nets' range in [-1, 1]."""
@@ -62,6 +80,11 @@ class References:
         return (F.adaptive_avg_pool2d(scaled, _SMALL) if size > _SMALL else scaled).flatten(1)
 
 
+def spread(rows: Tensor) -> Tensor:
+    """Give the mean distance of two different rows."""
+    return torch.pdist(rows).mean()
+
+
 @dataclass
 class ProbeScene:
     """One moment of a training; images are in the nets' range, fakes are G's own in training mode."""
@@ -71,7 +94,7 @@ class ProbeScene:
     scene: Scene  # as in a step of G: real and fake images, labels, and D's answers
     held_out: Seen | None
     fakes: Tensor
-    active: dict[str, list[Tensor]] = field(default_factory=dict)  # of a net's rectifiers, per unit
+    active: dict[str, list[list[Tensor]]]  # of each side, for each kind of images: its rectifiers' units
 
     @property
     def real(self) -> Seen:
@@ -95,21 +118,24 @@ class ProbeScene:
 def make_scene(trainer: Trainer, references: References) -> ProbeScene:
     """Draw fakes and let D look at them and at the real images, through the views, each kind by itself."""
     streams = Streams(trainer.recipe.seed, trainer.clock.steps, trainer.machine.device)
-    net = trainer.d.net
+    net, active = trainer.d.net, dict[str, list[list[Tensor]]](g=[], d=[])
 
     def answers(images: Tensor, labels: Tensor | None, kind: str) -> Logits:
         where = f"probe/{kind}"
         low, high = references.low, references.high
         seen = trainer.parts.view(images, low, high, trainer.clock, streams, where)
         streams.open(f"{where}/discriminator")
-        with trainer.machine.autocast():
+        with trainer.machine.autocast(), activity(net) as units:
             logits: Logits = net(seen.contiguous(memory_format=trainer.machine.memory_format), labels)
+        active["d"].append(units)
         return logits.float()
 
     scene = Scene("g", trainer.clock, lambda x, y: answers(x, y, "again"), trainer.generator)
     n, labels = references.n, references.labels
     scene.latents = trainer.parts.latents(n, streams.latents("probe/latents"))
-    fakes = make_fakes(trainer, streams, scene.latents, labels)
+    with activity(trainer.generator) as units:
+        fakes = make_fakes(trainer, streams, scene.latents, labels)
+    active["g"].append(units)
     real = references.real.detach().requires_grad_()
     scene.real = Seen(real, labels, answers(real, labels, "real"))
     fake = fakes.detach().requires_grad_()
@@ -119,7 +145,7 @@ def make_scene(trainer: Trainer, references: References) -> ProbeScene:
         with torch.no_grad():
             own, own_labels = references.held_out, references.held_out_labels
             held_out = Seen(own, own_labels, answers(own, own_labels, "held_out"))
-    return ProbeScene(references, streams, scene, held_out, fakes)
+    return ProbeScene(references, streams, scene, held_out, fakes, active)
 
 
 @torch.no_grad()
