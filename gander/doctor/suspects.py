@@ -65,6 +65,10 @@ def signs(case: Case) -> dict[str, float]:
         "saturated": max(rise(now("low"), 0.1, 0.4), rise(now("high"), 0.1, 0.4)),
         "unheard": rise(-now("condition"), -0.4, -0.1),
         "mislabelled": rise(-now("label_agreement"), -0.7, -0.3),
+        "repeats": rise(now("repeats"), 0.05, 0.3),
+        "eval_differs": rise(now("distance") / (now("distance_train_mode") or math.nan), 1.2, 2),
+        "average_stays": rise(-change("distance_average"), -0.15, -0.05)
+        * (len(case.probed("distance_average")) > 3),
         "copies": rise(-now("copies"), 2, 5),
         "swapped": rise(-now("colour_swapped"), -0.6, -0.3),
         "penalised": max((rise(_weight(case, column), 0.3, 2) for column in _penalties(case)), default=0.0),

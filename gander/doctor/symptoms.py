@@ -211,12 +211,42 @@ def memorised(case: Case) -> Seen | None:
     areas = case.probed("auc_held_out")
     if len(areas) < 6:
         return None
-    now = math.fsum(areas[-6:]) / 6
-    if now < 0.62:
+    now, before = math.fsum(areas[-6:]) / 6, math.fsum(areas[:3]) / 3
+    if now < 0.66 or now - before < 0.08:  # which images are held out is chance, too, and stays
         return None
     says = f"D ranks images that it was shown above others as real in {now:.0%} of pairs; half is chance"
-    evidence = Evidence("probe/auc_held_out", now, "0.5, at most 0.62")
-    return Seen("d-memorises", "warning", 20 * (now - 0.62), says, (evidence,))
+    evidence = Evidence("probe/auc_held_out", now, "0.5, at most 0.6")
+    return Seen("d-memorises", "warning", 20 * (now - 0.66), says, (evidence,))
+
+
+def average_far(case: Case) -> Seen | None:
+    """See an averaged G whose images are far worse than those of the latest, late, or for no lag that shrinks."""
+    of_average, latest = case.probed("distance_average")[-2:], case.probed("distance")[-LAST:]
+    if len(of_average) < 2 or case.share < 0.25:
+        return None
+    now, bound = min(of_average), max(2 * median(latest), 2.5)
+    shrinking = of_average[-1] < 0.85 * of_average[0]
+    if now < bound or (shrinking and case.share < 0.6):
+        return None
+    says = f"images of the averaged G are {now:.3g} times as far from the real ones as these are from each "
+    says += f"other, those of the latest {median(latest):.3g} times"
+    evidence = Evidence("probe/distance_average", now, "about that of the latest")
+    return Seen("average-lags", "warning", doublings(now, bound), says, (evidence,))
+
+
+def eval_differs(case: Case) -> Seen | None:
+    """See a G that is far worse with the statistics that batch norm kept than with a batch's own."""
+    kept, own = case.probed("distance")[-LAST:], case.probed("distance_train_mode")[-LAST:]
+    now = holding([each / other for each, other in zip(kept, own, strict=False)], 1.6)
+    if now is None or median(kept) < 2.5 or case.share < 0.1:
+        return None
+    says = f"with the statistics that its batch norm kept, G's images are {now:.2g} times as far from the "
+    says += "real ones as with those of a batch"
+    evidence = (
+        Evidence("probe/distance", median(kept), "about that in training mode"),
+        Evidence("probe/distance_train_mode", median(own), "about that in evaluation"),
+    )
+    return Seen("eval-differs", "warning", doublings(now, 1.6), says, evidence)
 
 
 @dataclass(frozen=True)
@@ -229,6 +259,8 @@ class Bound:
         says: a sentence with the value in it.
         from_share: of the run, before which nothing is said.
         far: only while the fakes are far from the real images.
+        steady: only where it is not on its way back.
+        rows: that are looked at; slow probes have one in three.
     """
 
     code: str
@@ -240,15 +272,21 @@ class Bound:
     from_share: float = 0.1
     severity: Severity = "warning"
     far: bool = False
+    steady: bool = False
+    rows: int = LAST
 
     def __call__(self, case: Case) -> Seen | None:
-        now = holding(case.probed(self.column), self.bound, self.above)
+        values = case.probed(self.column)
+        now = holding(values, self.bound, self.above, self.rows)
         distances = case.probed("distance")[-LAST:]
-        if now is None or case.share < self.from_share or (self.far and not min(distances, default=0) > 2):
+        if now is None or case.share < self.from_share or (self.far and not min(distances, default=0) > FAR):
             return None
-        value = doublings(abs(now), abs(self.bound)) * (1 if self.above == (self.bound > 0) else -1)
+        before = values[-2 * self.rows : -self.rows]
+        if self.steady and (not before or abs(now) < 0.75 * abs(median(before))):
+            return None
+        strength = doublings(abs(now), abs(self.bound)) * (1 if self.above == (self.bound > 0) else -1)
         evidence = Evidence(f"probe/{self.column}", now, self.healthy)
-        return Seen(self.code, self.severity, value, self.says.format(now), (evidence,))
+        return Seen(self.code, self.severity, strength, self.says.format(abs(now)), (evidence,))
 
 
 _READ = tomllib.loads(Path(__file__).with_name("bounds.toml").read_text("utf-8"))["bound"]
@@ -267,5 +305,7 @@ SYMPTOMS: tuple[Symptom, ...] = (
     large_steps,
     small_steps,
     memorised,
+    average_far,
+    eval_differs,
     *BOUNDS,
 )
