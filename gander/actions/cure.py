@@ -14,15 +14,15 @@ from typing import Any
 
 import torch
 
+from gander.actions import diagnose as diagnosing
 from gander.data.images import Images
-from gander.doctor.case import case_of
 from gander.doctor.finding import Finding, in_order
 from gander.errors import CheckpointError, Interrupted, NumericsError, UsageError
 from gander.generation.source import real_images
 from gander.patch import Patch, parse_patch, show_patch
 from gander.recipe.read import read_recipe
 from gander.recipe.schema import Recipe
-from gander.run import Pretrained, Run, find_run, in_use
+from gander.run import Run, find_run, in_use
 from gander.training.checkpoint import Checkpoint, read_checkpoint
 from gander.training.loop import branch, resume, train
 from gander.training.trainer import build_nets, image_shape
@@ -133,35 +133,33 @@ def cure(
     Raises: UsageError where there is nothing to try; else as `branch` and `train`.
     """
     parent = run if isinstance(run, Run) else find_run(str(run))
-    trial = _Trial(parent, findings, images, Path(folder or parent.path.parent), watcher, report)
-    remedies = trial.finding.remedy if every else trial.finding.remedy[:1]
-    return Cure(parent, trial.finding, trial.images, tuple(trial.of(remedy) for remedy in remedies))
+    finding, recipe = (
+        _with_remedy(parent, diagnosing.diagnose(parent) if findings is None else findings),
+        read_recipe(parent),
+    )
+    if recipe.train.per_class:
+        typed = show_patch(parse_patch(finding.remedy[0]))
+        why = f"{parent.path}: trains one GAN a class, and such a run cannot be branched"
+        raise UsageError(why, hint=f"gander train {parent.recipe_file} {typed}")
+    unpredicted = max(round(_UNPREDICTED * int(parent.env()["images_total"])), 1)
+    images = images or (finding.prediction.within if finding.prediction else unpredicted)
+    trial = _Trial(parent, recipe, finding, images, Path(folder or parent.path.parent), watcher, report)
+    remedies = finding.remedy if every else finding.remedy[:1]
+    return Cure(parent, finding, images, tuple(trial.of(remedy) for remedy in remedies))
 
 
+@dataclass
 class _Trial:
-    def __init__(
-        self,
-        parent: Run,
-        findings: Sequence[Finding] | None,
-        images: int | None,
-        folder: Path,
-        watcher: Watching,
-        report: Callable[[str], object],
-    ) -> None:
-        if isinstance(parent, Pretrained):
-            raise UsageError(f"{parent.name}: holds a generator alone, of which nothing is found")
-        self.parent, self.recipe = parent, read_recipe(parent)
-        self.finding = _with_remedy(parent, self.recipe, findings)
-        if self.recipe.train.per_class:
-            typed = show_patch(parse_patch(self.finding.remedy[0]))
-            why = f"{parent.path}: trains one GAN a class, and such a run cannot be branched"
-            raise UsageError(why, hint=f"gander train {parent.recipe_file} {typed}")
-        predicted, whole = self.finding.prediction, int(parent.env()["images_total"])
-        usual = predicted.within if predicted else max(round(_UNPREDICTED * whole), 1)
-        self.images, self.folder = images or usual, folder
-        self.watcher, self.report = watcher, report
-        self.data = real_images(parent)
-        self.good = _last_good(parent, self.finding.since)
+    parent: Run
+    recipe: Recipe
+    finding: Finding
+    images: int
+    folder: Path
+    watcher: Watching
+    report: Callable[[str], object]
+
+    def __post_init__(self) -> None:
+        self.data, self.good = real_images(self.parent), _last_good(self.parent, self.finding.since)
         self._controls: dict[int, Arm] = {}
 
     def of(self, remedy: tuple[str, ...]) -> tuple[Arm, Arm]:
@@ -233,21 +231,15 @@ class _Trial:
         return ""
 
 
-def _with_remedy(parent: Run, recipe: Recipe, findings: Sequence[Finding] | None) -> Finding:
-    if findings is None:
-        from gander.doctor.diagnose import findings_over
-
-        findings = findings_over(case_of(parent, recipe.as_tree()))
+def _with_remedy(parent: Run, findings: Sequence[Finding]) -> Finding:
     if not findings:
         raise UsageError(f"{parent.path}: nothing is wrong that the doctor knows", hint="gander runs")
-    curable = [finding for finding in in_order(findings) if finding.remedy]
-    if not curable:
-        codes = ", ".join(finding.code for finding in in_order(findings))
-        raise UsageError(
-            f"{parent.path}: no patch is known for what was found: {codes}",
-            hint=f"gander explain {in_order(findings)[0].code}",
-        )
-    return curable[0]
+    codes = [finding.code for finding in in_order(findings)]
+    for finding in in_order(findings):
+        if finding.remedy:
+            return finding
+    why = f"{parent.path}: no patch is known for what was found: {', '.join(codes)}"
+    raise UsageError(why, hint=f"gander explain {codes[0]}")
 
 
 def _last_good(parent: Run, since: int) -> Checkpoint | None:
@@ -268,15 +260,11 @@ def _why_not(before: Recipe, after: Recipe, images: Images) -> str:
     """Say why a remedy cannot be given to a training under way, or nothing."""
     if after.data.model_copy(update={"mirror": before.data.mirror}) != before.data:
         return "the remedy is other data"
+    shapes = []
     with torch.random.fork_rng(devices=[]):
-        shapes = [
-            [
-                (name, part.shape)
-                for net in build_nets(recipe, image_shape(recipe, images))
-                for name, part in net.state_dict().items()
-            ]
-            for recipe in (before, after)
-        ]
+        for recipe in (before, after):
+            nets = build_nets(recipe, image_shape(recipe, images))
+            shapes.append([(name, part.shape) for net in nets for name, part in net.state_dict().items()])
     return "" if shapes[0] == shapes[1] else "the remedy's nets have other shapes"
 
 

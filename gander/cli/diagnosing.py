@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
@@ -12,18 +14,33 @@ from gander.doctor.telling import lines
 from gander.run import find_run
 
 
-def diagnose(run: RunName, as_json: Json = False) -> None:
+def diagnose(
+    run: RunName,
+    experiments: Annotated[
+        bool, typer.Option("--examine", help="Make small experiments on the newest checkpoint, too.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Say what is wrong with a run, how sure, why, and what to type; the exit code is 1 with warnings."""
     from gander.actions.diagnose import diagnose as find
 
     place = find_run(run)
-    findings = find(place)
+    made, known = [], None
+    if experiments:
+        from gander.actions.examine import examine, log_odds_of
+
+        made = examine(place)
+        known = log_odds_of(made)
+    findings = find(place, known)
     if as_json:
         said = [finding.as_dict() | {"alarms": finding.alarms} for finding in findings]
-        say(json.dumps({"run": str(place.path), "findings": said}))
+        told = {"experiments": [asdict(each) for each in made]} if experiments else {}
+        say(json.dumps({"run": str(place.path), "findings": said} | told))
     else:
         for finding in findings:
             say("\n".join(lines(finding, place)) + "\n")
+        for each in made:
+            say(f"examined {each.says}")
         alarms = [finding for finding in findings if finding.alarms]
         if not alarms:
             say(f"{place.path}: nothing is wrong that the doctor knows")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import sys
-from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from gander.actions import diagnose as diagnosing
 from gander.actions.cure import cure
 from gander.cli.main import app
 from gander.doctor.finding import Finding
@@ -115,12 +114,9 @@ def test_an_interrupted_cure_goes_on_and_a_finished_one_trains_nothing(weak, tmp
 
 
 def test_another_run_of_the_same_name_is_not_taken_for_the_answer(weak, tmp_path):
-    case = [finding("train.d_lr=0.002", within=2 * BATCH)]
-    ((arm, _),) = cure(weak, case, folder=tmp_path).tried
-    text = arm.run.recipe_file.read_text()
-    arm.run.recipe_file.write_text(text.replace("g_lr = 0.002", "g_lr = 0.003"))
-    with pytest.raises(UsageError, match="is not this cure"):
-        cure(weak, case, folder=tmp_path)
+    train(bright(tmp_path, {"train.images": BATCH}), tmp_path / "run-cure-train.d_lr-0.002-0-to-64")
+    with pytest.raises(UsageError, match="is there, and is not this cure"):
+        cure(weak, [finding("train.d_lr=0.002", within=2 * BATCH)], folder=tmp_path)
 
 
 def test_a_training_that_breaks_down_is_an_answer(weak, tmp_path, monkeypatch):
@@ -151,8 +147,7 @@ def test_what_cannot_be_cured_is_said_in_one_line(weak, tmp_path):
 
 def test_the_verb_shows_a_table_and_gives_the_same_as_json(weak, tmp_path, monkeypatch, capsys):
     case = finding("train.d_lr=0.002", since=12 * BATCH, within=2 * BATCH)
-    there = SimpleNamespace(findings_over=lambda case_of_run: [case])
-    monkeypatch.setitem(sys.modules, "gander.doctor.diagnose", there)
+    monkeypatch.setattr(diagnosing, "diagnose", lambda run: [case])
     app(["cure", str(weak.path), "--to", str(tmp_path)], standalone_mode=False)
     shown = capsys.readouterr().out
     assert "train.d_lr=0.002: 64 images, from 320 on" in shown
