@@ -20,7 +20,8 @@ from gander.engine.exact import exact
 from gander.generation.load import Sampler
 from gander.scores.frechet import Moments, frechet_distances
 from gander.scores.judge import Judge, load_judge
-from sabotage.datasets import aside
+
+from .datasets import aside
 
 N = 2_000
 
