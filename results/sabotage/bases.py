@@ -146,7 +146,7 @@ BASES: dict[str, tuple[str, Patch, int]] = {
             "train.g_lr": 5e-4,
             "train.d_lr": 5e-4,
         },
-        32_000,
+        24_000,
     ),
     "fast": (
         *_stack(
@@ -202,7 +202,7 @@ def base_recipe(base: str, path: str, seed: int, patch: Patch | list[str] = ()) 
         "data.source": "",
         "train.images": images,
         "every.log": images // 50,
-        "every.probe": images // 25,
+        "every.probe": images // 50,
         "every.save": images // 5,  # what a cure begins at
         "seed": seed,
     }

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 import gander.doctor.diagnose as doctor
-from sabotage.verdict import read_case, verdicts
+
+from .verdict import read_case, verdicts
 
 FILE = Path(doctor.__file__).with_name("calibration.json")
 _SHRUNK = 4.0  # runs that the mean of all codes counts as, for each code

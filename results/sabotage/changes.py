@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from gander.recipe.schema import Recipe
-from sabotage.breakages import Breakage
-from sabotage.datasets import Spoil
+
+from .breakages import Breakage
+from .datasets import Spoil
 
 Patch = dict[str, Any]
 Patching = Callable[[Recipe], Patch]

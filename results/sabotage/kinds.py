@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sabotage import breakages, datasets
-from sabotage.changes import (
+from . import breakages, datasets
+from .changes import (
     Sabotage,
     breaks,
     dropped,

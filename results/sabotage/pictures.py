@@ -14,7 +14,8 @@ from matplotlib import pyplot as plt
 
 from gander.history import History
 from gander.run import Run
-from sabotage.verdict import Verdict
+
+from .verdict import Verdict
 
 SIGNALS = (
     ("probe/distance", True),

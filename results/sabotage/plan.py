@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sabotage.changes import Sabotage, narrow
-from sabotage.datasets import Spoil, tiny
-from sabotage.kinds import KINDS, Kind
+from .changes import Sabotage, narrow
+from .datasets import Spoil, tiny
+from .kinds import KINDS, Kind
 
 CELLS = {
     "train": (
@@ -126,8 +126,10 @@ def plan() -> list[Planned]:
 
 def _healthy(number: int, split: str) -> Iterator[Planned]:
     cells = CELLS[split] + (CASES if split == "test" and number < 3 else ())
-    for base, data in cells:
+    for place, (base, data) in enumerate(cells):
         yield _planned(number, split, "healthy", "", "", 0.0, base, data, Sabotage())
+        if place % 2 == number % 2:  # what seeds differ by must be known before the second round
+            yield _planned(number, split, "healthy", "", "again", 0.0, base, data, Sabotage())
     count = -(-len(ODD) // 4)
     first = 2 * number * count + (count if split == "test" else 0)
     for place in range(first, first + count):
@@ -177,7 +179,7 @@ def _planned(
     sabotage: Sabotage,
     equal: tuple[str, ...] = (),
 ) -> Planned:
-    seed = SEEDS[split] + 10 * number + (3 if cause else 0)  # siblings have other seeds
+    seed = SEEDS[split] + 10 * number + (3 if cause else strength == "again")  # siblings have other seeds
     when = "-middle" if onset else ""
     name = f"{number:02}-{split}-{kind}-{strength or 'plain'}{when}-{base}-{data}"
     return Planned(name, kind, cause, strength, onset, base, data, seed, split, number, sabotage, equal)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from scipy import stats
 
-from sabotage.pictures import draw_confusion, draw_signals
-from sabotage.plan import CELLS
-from sabotage.verdict import ERRORS, ODD, Verdict, labels, verdicts
+from .pictures import draw_confusion, draw_signals
+from .plan import CELLS
+from .verdict import ERRORS, ODD, Verdict, labels, verdicts
 
 HERE = Path(__file__).parent.parent
 PICTURES = HERE / "doctor"

@@ -15,11 +15,12 @@ from gander.recipe.schema import Recipe
 from gander.training.loop import train
 from gander.training.session import Session
 from gander.training.trainer import Trainer
-from sabotage.bases import base_recipe
-from sabotage.changes import Sabotage
-from sabotage.datasets import clean_file, spoilt_file
-from sabotage.plan import Planned
-from sabotage.scoring import score
+
+from .bases import base_recipe
+from .changes import Sabotage
+from .datasets import clean_file, spoilt_file
+from .plan import Planned
+from .scoring import score
 
 
 def make(run: Planned, work: Path, data: Path | None) -> str:

@@ -20,7 +20,8 @@ from gander.engine.exact import exact
 from gander.generation.load import Sampler
 from gander.scores.frechet import Moments, frechet_distances
 from gander.scores.judge import Judge, load_judge
-from sabotage.datasets import aside
+
+from .datasets import aside
 
 N = 2_000
 
@@ -28,18 +29,28 @@ N = 2_000
 @exact()
 def score(sampler: Sampler, work: Path, data: str) -> float:
     """Give the distance of what a sampler makes; infinite where it is not finite."""
-    images, labels = _reals(work, data)
+    _, labels = _reals(work, data)
     if not all(weight.isfinite().all() for weight in sampler.generator.parameters()):
         return math.inf
     made = sampler.images(sampler.draw(N, seed=1), labels if sampler.conditional else None)
-    if made.shape != images.shape:
-        images = F.interpolate(images.float(), made.shape[2:], mode="area").round().to(torch.uint8)
-    width = math.sqrt(float(_features(data, images).var(0).sum())) if sampler.conditional else 0.0
-    moments = [
-        Moments.of(torch.cat([_features(data, each), width * F.one_hot(labels, int(labels.max()) + 1)], 1))
-        for each in (images, made)
-    ]
-    return frechet_distances(moments[0], moments[1:])[0]
+    width, real = _moments(work, data, sampler.conditional, made.shape[2:])
+    return frechet_distances(real, [_joint(data, made, labels, width)])[0]
+
+
+@cache
+def _moments(work: Path, data: str, labelled: bool, shape: torch.Size) -> tuple[float, Moments]:
+    """Give how wide the features of real images are, where labels count, and their moments."""
+    images, labels = _reals(work, data)
+    if images.shape[2:] != shape:
+        images = F.interpolate(images.float(), shape, mode="area").round().to(torch.uint8)
+    width = math.sqrt(float(_features(data, images).var(0).sum())) if labelled else 0.0
+    return width, _joint(data, images, labels, width)
+
+
+def _joint(data: str, images: Tensor, labels: Tensor, width: float) -> Moments:
+    return Moments.of(
+        torch.cat([_features(data, images), width * F.one_hot(labels, int(labels.max()) + 1)], 1)
+    )
 
 
 def _features(data: str, images: Tensor) -> Tensor:

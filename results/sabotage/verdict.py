@@ -102,7 +102,10 @@ def verdicts(work: Path, split: str) -> Iterator[Verdict]:
             print(f"{path.name}: left out: {error}")
             continue
         verdict = Verdict(label, path, case.total, *harm(label, every))
-        verdict.said, verdict.causes = consult(case)
+        try:
+            verdict.said, verdict.causes = consult(case)
+        except Exception as error:  # a doctor that fails has said nothing, and that counts
+            print(f"{path.name}: the doctor failed: {type(error).__name__}: {error}")
         yield verdict
 
 
