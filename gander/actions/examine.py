@@ -29,8 +29,8 @@ from gander.techniques.slots import Logits
 from gander.training.checkpoint import read_checkpoint
 from gander.training.learner import Learner
 from gander.training.probes.answers import area
+from gander.training.probes.closeness import relative_distance
 from gander.training.probes.scene import References, make_fakes, make_scene
-from gander.training.probes.variety import relative_distance
 from gander.training.state import restore_trainer
 from gander.training.trainer import Trainer, build_nets, image_shape
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from gander.training.probes.scene import ProbeScene, make_fakes
+from gander.training.probes.scene import ProbeScene, References, make_fakes
 
 if TYPE_CHECKING:
     from gander.training.trainer import Trainer
@@ -21,11 +21,11 @@ def distance(trainer: Trainer, scene: ProbeScene) -> Numbers:
 
     Fakes are of running statistics, where G has any; of the batch's, beside, as `distance_train_mode`.
     """
-    now = _relative(scene, scene.fake_features)
+    now = relative_distance(scene.references, scene.fake_features)
     if not any(isinstance(part, _BatchNorm) for part in trainer.generator.modules()):
         return {"distance": now}
     return {
-        "distance": _relative(scene, _features_of(trainer, scene, trainer.generator)),
+        "distance": relative_distance(scene.references, _features_of(trainer, scene, trainer.generator)),
         "distance_train_mode": now,
     }
 
@@ -34,7 +34,9 @@ def distance_of_average(trainer: Trainer, scene: ProbeScene) -> Numbers:
     """Give the same of the averaged G, where there is one."""
     if trainer.average is trainer.generator:
         return {}
-    return {"distance_average": _relative(scene, _features_of(trainer, scene, trainer.average))}
+    return {
+        "distance_average": relative_distance(scene.references, _features_of(trainer, scene, trainer.average))
+    }
 
 
 def energy(ours: Tensor, theirs: Tensor) -> Tensor:
@@ -46,8 +48,9 @@ def energy(ours: Tensor, theirs: Tensor) -> Tensor:
     return 2 * across - sum(within)
 
 
-def _relative(scene: ProbeScene, features: Tensor) -> Tensor:
-    real, other = scene.references.halves
+def relative_distance(reals: References, features: Tensor) -> Tensor:
+    """Give the energy distance of features to real images' over that of real to real, of equal counts."""
+    real, other = reals.halves
     return energy(features[: len(real)], real) / energy(real, other)
 
 

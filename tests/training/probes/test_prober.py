@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -71,6 +72,7 @@ def test_a_run_writes_how_many_images_it_holds_out_and_one_of_before_holds_out_n
     assert read_recipe(run).data.held_out == 6
     text = run.recipe_file.read_text()
     run.recipe_file.write_text(text.replace("held_out = 6\n", ""))
+    run.env_file.write_text(json.dumps({name: run.env()[name] for name in run.env() if name != "digests"}))
     assert read_recipe(run).data.held_out == 0
 
 
