@@ -14,6 +14,7 @@ from gander.doctor.finding import Evidence, Severity
 
 LAST = 4  # probed rows that are looked at, all but one of which must agree
 FEW = 3  # probed rows before anything is said
+FIRST_STEPS = 200
 FAR = 4.0
 """A distance at which nobody takes the fakes for real; 1 is as far as other real images are."""
 
@@ -295,6 +296,8 @@ class Bound:
 _READ = tomllib.loads(Path(__file__).with_name("bounds.toml").read_text("utf-8"))["bound"]
 BOUNDS = tuple(Bound(**each) for each in _READ)
 
+AT_ONCE: tuple[Symptom, ...] = (not_finite, frozen, large_steps)
+"""What needs no first steps to be seen; the others say nothing of them."""
 SYMPTOMS: tuple[Symptom, ...] = (
     not_finite,
     worse_again,

@@ -51,7 +51,10 @@ def test_nothing_is_said_of_a_healthy_run(name: str):
 
 
 def test_first_steps_are_no_alarm():
-    assert not ever(planted({"probe/distance": lambda t: 28 + wobble(t)}, rows=5))
+    bad: dict[str, Curve] = {"probe/distance": lambda t: 28 + wobble(t), "probe/auc": lambda t: 0.5}
+    assert not ever(planted(FAR, rows=5))
+    assert not ever(planted(bad | {"step": lambda t: 199 * t}))
+    assert ever(planted(bad | {"step": lambda t: 1_999 * t}))
 
 
 def after(broken: Curve, column: str) -> Curve:
