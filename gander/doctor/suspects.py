@@ -57,7 +57,7 @@ def signs(case: Case) -> dict[str, float]:
         step = now(f"update_{side}")
         found |= {
             f"{side}_steps_large": rise(step, -1.6, -0.8),
-            f"{side}_steps_small": rise(-step, 2.8, 4.0) * (step > -11),
+            f"{side}_steps_small": rise(-step, 2.6, 3.4) * (step > -11),
             f"{side}_frozen": rise(now(f"frozen_{side}"), 0.1, 0.5),
             f"{side}_dead": rise(now(f"dead_{side}"), 0.4, 0.8),
             f"{side}_grown": rise(change(f"sigma_{side}"), 0.3, 1),
@@ -65,7 +65,7 @@ def signs(case: Case) -> dict[str, float]:
     auc, held_out, slope = now("auc"), now("auc_held_out"), change("slope")
     found |= {
         "d_sure": rise(auc, 0.97, 0.999),
-        "d_blind": rise(-abs(auc - 0.5), -0.2, -0.08),
+        "d_blind": rise(-abs(auc - 0.5), *((-0.32, -0.18) if now("distance") > 8 else (-0.25, -0.1))),
         "d_wrong": rise(-auc, -0.3, -0.1),
         "d_knows": rise(held_out, 0.54, 0.7),
         "slope_gone": rise(-slope, 0.5, 1.5),
@@ -79,7 +79,7 @@ def signs(case: Case) -> dict[str, float]:
         "repeats": rise(now("repeats"), 0.05, 0.3),
         "eval_differs": rise(now("distance") / (now("distance_train_mode") or math.nan), 1.5, 3),
         "average_stays": rise(-change("distance_average"), -0.15, -0.05)
-        * (len(case.probed("distance_average")) > 3),
+        * rise(now("distance_average") / (now("distance") or math.nan), 1.5, 3),
         "copies": rise(-now("copies"), 2, 5),
         "swapped": rise(-now("colour_swapped"), -0.6, -0.3),
         "penalised": max((rise(_weight(case, column), 0.3, 2) for column in _penalties(case)), default=0.0),

@@ -85,7 +85,7 @@ def not_learning(case: Case) -> Seen | None:
     if len(course) < 2 * LAST or case.share < 0.2:
         return None
     first, best = max(course[:FEW]), min(course[FEW:])
-    now, bound = median(course[-LAST:]), max(FAR, 0.6 * first)
+    now, bound = median(course[-LAST:]), max(FAR, (0.68 - 0.33 * case.share) * first)
     if best < bound or now < bound:
         return None
     says = f"the fakes are as far from the real images as at the start: {now:.3g} times "
@@ -158,14 +158,14 @@ def d_wins(case: Case) -> Seen | None:
 
 def d_uninformed(case: Case) -> Seen | None:
     """See a D that takes bad fakes for real: nothing is left to learn from it."""
-    blind = holding(case.probed("auc"), 0.62, above=False)
     far = holding(case.probed("distance"), FAR)
+    blind = holding(case.probed("auc"), 0.72 if (far or 0) > 2.5 * FAR else 0.62, above=False)
     if blind is None or far is None:
         return None
     says = f"D ranks a real image above a fake in {blind:.0%} of pairs, where half is chance, and yet the "
     says += f"fakes are {far:.3g} times as far from the real images as these are from each other"
     evidence = (
-        Evidence("probe/auc", blind, "above 0.62 while the distance is large"),
+        Evidence("probe/auc", blind, "above 0.72 while the distance is large"),
         Evidence("probe/distance", far, f"below {FAR:g} where D finds no difference"),
     )
     return Seen("d-uninformed", "warning", doublings(far, FAR), says, evidence)
