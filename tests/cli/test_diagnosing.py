@@ -78,4 +78,4 @@ def test_experiments_are_made_where_they_are_asked_for(tmp_path, gander):
     asked = json.loads(gander("diagnose", run.path, "--examine", "--json").out)
     assert "experiments" not in plain
     assert {"sign-g", "sign-d"} <= {each["name"] for each in asked["experiments"]}
-    assert "examined sign-g: " in gander("diagnose", run.path, "--examine").out
+    assert "examined a plain step of G " in gander("diagnose", run.path, "--examine").out
