@@ -73,8 +73,14 @@ class Case:
 
     def probed(self, column: str) -> list[float]:
         """Give the finite numbers of a column at the probed rows, oldest first; `auc` is `probe/auc`."""
-        values = self.history.column(column if "/" in column else f"probe/{column}")
+        values = self.history.column(column if column in self.history else f"probe/{column}")
         return [values[place] for place in self._probed if math.isfinite(values[place])]
+
+    @property
+    def steps(self) -> float:
+        """How many steps the newest GAN has made, as far as the log says; inf where it does not."""
+        made = self.probed("step")
+        return made[-1] - (made[0] if self.history.last(STAGE) > 0 else 0) if made else math.inf
 
     @property
     def share(self) -> float:

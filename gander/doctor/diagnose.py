@@ -14,7 +14,7 @@ from gander.doctor.facts import facts
 from gander.doctor.finding import Finding, in_order
 from gander.doctor.remedies import predict, remedies
 from gander.doctor.suspects import signs, suspects, weigh
-from gander.doctor.symptoms import SYMPTOMS, Seen
+from gander.doctor.symptoms import AT_ONCE, FIRST_STEPS, SYMPTOMS, Seen
 
 _CALIBRATION = Path(__file__).with_name("calibration.json")
 _PRIOR = (1.0, 0.5)
@@ -32,7 +32,7 @@ def diagnose(case: Case, known: Mapping[str, float] | None = None) -> list[Findi
     exact = facts(case)
     spoken = signs(case)
     seen: dict[str, Seen] = {}
-    for look in SYMPTOMS:
+    for look in SYMPTOMS if case.steps >= FIRST_STEPS else AT_ONCE:
         found = look(case)
         if found is not None and found.strength > seen.get(found.code, found).strength - 1e-9:
             seen[found.code] = found

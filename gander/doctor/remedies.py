@@ -34,7 +34,7 @@ def rated(case: Case, factors: Mapping[str, float]) -> list[Patch]:
 def usual_rate(case: Case, side: str) -> float:
     """Give the factor that makes the steps as large as is usual, by what they are; from 1/100 to 100."""
     steps = case.probed(f"update_{side}")[-LAST:]
-    return float(min(max(10 ** (USUAL - median(steps)), 0.01), 100)) if steps else 0.25
+    return float(10 ** min(max(USUAL - median(steps), -2), 2)) if steps else 0.25
 
 
 def _typed(edits: Mapping[str, Any]) -> Patch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import median
@@ -18,6 +19,16 @@ SUSPECTS: Mapping[str, Mapping[str, Any]] = tomllib.loads(
 )
 """Of each cause: `prior`, log-odds; `of`, the symptoms it explains; `by`, log-odds for each sign in full."""
 
+_BAD = (
+    "not-learning",
+    "divergence",
+    "noise",
+    "mode-collapse",
+    "partial-collapse",
+    "d-wins",
+    "range-unreached",
+)
+"""Symptoms of any training that goes wrong, which `bad` stands for."""
 _FACT = {"note": 2.0, "warning": 3.0, "error": 4.0}
 _LEAST = 0.0  # log-odds below which a cause is not named
 
@@ -46,7 +57,7 @@ def signs(case: Case) -> dict[str, float]:
         step = now(f"update_{side}")
         found |= {
             f"{side}_steps_large": rise(step, -1.6, -0.8),
-            f"{side}_steps_small": rise(-step, 2.8, 4.0) * (step > -11),
+            f"{side}_steps_small": rise(-step, 2.6, 3.4) * (step > -11),
             f"{side}_frozen": rise(now(f"frozen_{side}"), 0.1, 0.5),
             f"{side}_dead": rise(now(f"dead_{side}"), 0.4, 0.8),
             f"{side}_grown": rise(change(f"sigma_{side}"), 0.3, 1),
@@ -54,8 +65,8 @@ def signs(case: Case) -> dict[str, float]:
     auc, held_out, slope = now("auc"), now("auc_held_out"), change("slope")
     found |= {
         "d_sure": rise(auc, 0.97, 0.999),
-        "d_blind": rise(-abs(auc - 0.5), -0.2, -0.08),
-        "d_wrong": rise(-auc, -0.45, -0.3),
+        "d_blind": rise(-abs(auc - 0.5), *((-0.32, -0.18) if now("distance") > 8 else (-0.25, -0.1))),
+        "d_wrong": rise(-auc, -0.3, -0.1),
         "d_knows": rise(held_out, 0.54, 0.7),
         "slope_gone": rise(-slope, 0.5, 1.5),
         "slope_huge": rise(slope, 0.7, 1.7),
@@ -66,9 +77,9 @@ def signs(case: Case) -> dict[str, float]:
         "unheard": rise(-now("condition"), -0.4, -0.1),
         "mislabelled": rise(-now("label_agreement"), -0.7, -0.3),
         "repeats": rise(now("repeats"), 0.05, 0.3),
-        "eval_differs": rise(now("distance") / (now("distance_train_mode") or math.nan), 1.2, 2),
+        "eval_differs": rise(now("distance") / (now("distance_train_mode") or math.nan), 1.5, 3),
         "average_stays": rise(-change("distance_average"), -0.15, -0.05)
-        * (len(case.probed("distance_average")) > 3),
+        * rise(now("distance_average") / (now("distance") or math.nan), 1.5, 3),
         "copies": rise(-now("copies"), 2, 5),
         "swapped": rise(-now("colour_swapped"), -0.6, -0.3),
         "penalised": max((rise(_weight(case, column), 0.3, 2) for column in _penalties(case)), default=0.0),
@@ -98,10 +109,12 @@ def weigh(
         facts: of recipe and data; their causes are no guesses.
         known: log-odds by experiments.
     """
-    exact = {cause: _FACT[fact.severity] for fact in facts for cause in fact.causes}
+    exact: Counter[str] = Counter()
+    for fact in facts:
+        exact.update({cause: _FACT[fact.severity] / len(fact.causes) for cause in fact.causes})
     return {
         cause: suspected.get("prior", -2.0)
-        + exact.get(cause, 0.0)
+        + exact[cause]
         + (known or {}).get(cause, 0.0)
         + math.fsum(weight * found.get(sign, 0.0) for sign, weight in suspected["by"].items())
         for cause, suspected in SUSPECTS.items()
@@ -110,5 +123,6 @@ def weigh(
 
 def suspects(code: str, odds: Mapping[str, float]) -> tuple[str, ...]:
     """Give the causes that explain a symptom, the likeliest first; none where nothing speaks for any."""
-    explains = [cause for cause, suspected in SUSPECTS.items() if code in suspected["of"]]
+    wanted = {code, "bad"} if code in _BAD else {code}
+    explains = [cause for cause, suspected in SUSPECTS.items() if wanted.intersection(suspected["of"])]
     return tuple(sorted((each for each in explains if odds[each] > _LEAST), key=lambda each: -odds[each]))

@@ -14,6 +14,7 @@ from gander.doctor.finding import Evidence, Severity
 
 LAST = 4  # probed rows that are looked at, all but one of which must agree
 FEW = 3  # probed rows before anything is said
+FIRST_STEPS = 200
 FAR = 4.0
 """A distance at which nobody takes the fakes for real; 1 is as far as other real images are."""
 
@@ -46,7 +47,7 @@ def holding(values: Sequence[float], bound: float, above: bool = True, rows: int
 
 def doublings(value: float, bound: float) -> float:
     """Give how many times a value is twice its bound; negative where it is below."""
-    return max(-9.0, min(9.0, math.log2(max(value, 1e-9) / bound)))
+    return max(-9.0, min(9.0, math.log2(max(value, 1e-9) / max(bound, 1e-9))))
 
 
 def smooth(values: Sequence[float]) -> list[float]:
@@ -84,7 +85,7 @@ def not_learning(case: Case) -> Seen | None:
     if len(course) < 2 * LAST or case.share < 0.2:
         return None
     first, best = max(course[:FEW]), min(course[FEW:])
-    now, bound = median(course[-LAST:]), max(FAR, 0.6 * first)
+    now, bound = median(course[-LAST:]), max(FAR, (0.68 - 0.33 * case.share) * first)
     if best < bound or now < bound:
         return None
     says = f"the fakes are as far from the real images as at the start: {now:.3g} times "
@@ -157,14 +158,14 @@ def d_wins(case: Case) -> Seen | None:
 
 def d_uninformed(case: Case) -> Seen | None:
     """See a D that takes bad fakes for real: nothing is left to learn from it."""
-    blind = holding(case.probed("auc"), 0.62, above=False)
     far = holding(case.probed("distance"), FAR)
+    blind = holding(case.probed("auc"), 0.72 if (far or 0) > 2.5 * FAR else 0.62, above=False)
     if blind is None or far is None:
         return None
     says = f"D ranks a real image above a fake in {blind:.0%} of pairs, where half is chance, and yet the "
     says += f"fakes are {far:.3g} times as far from the real images as these are from each other"
     evidence = (
-        Evidence("probe/auc", blind, "above 0.62 while the distance is large"),
+        Evidence("probe/auc", blind, "above 0.72 while the distance is large"),
         Evidence("probe/distance", far, f"below {FAR:g} where D finds no difference"),
     )
     return Seen("d-uninformed", "warning", doublings(far, FAR), says, evidence)
@@ -198,7 +199,7 @@ def _steps(case: Case, code: str, bound: float, above: bool) -> Seen | None:
     both = {side: value for side, value in found.items() if value is not None and value > -11}
     if not both or len(case.looks) < LAST + 1:
         return None
-    said = " and ".join(f"{10**value:.2g} of {side.upper()}'s" for side, value in both.items())
+    said = " and ".join(f"{10 ** min(value, 99):.2g} of {side.upper()}'s" for side, value in both.items())
     says = f"one step changes {said} weights, where a hundredth is usual"
     healthy = f"{'below' if above else 'above'} {bound:g} (log10), about -2"
     evidence = tuple(Evidence(f"probe/update_{side}", value, healthy) for side, value in both.items())
@@ -220,7 +221,7 @@ def memorised(case: Case) -> Seen | None:
 
 
 def average_far(case: Case) -> Seen | None:
-    """See an averaged G whose images are far worse than those of the latest, late, or for no lag that shrinks."""
+    """See an averaged G whose images are far worse than the latest, late in a run or without change."""
     of_average, latest = case.probed("distance_average")[-2:], case.probed("distance")[-LAST:]
     if len(of_average) < 2 or case.share < 0.25:
         return None
@@ -237,7 +238,7 @@ def average_far(case: Case) -> Seen | None:
 def eval_differs(case: Case) -> Seen | None:
     """See a G that is far worse with the statistics that batch norm kept than with a batch's own."""
     kept, own = case.probed("distance")[-LAST:], case.probed("distance_train_mode")[-LAST:]
-    now = holding([each / other for each, other in zip(kept, own, strict=False)], 1.6)
+    now = holding([each / max(other, 1e-9) for each, other in zip(kept, own, strict=False)], 1.6)
     if now is None or median(kept) < 2.5 or case.share < 0.1:
         return None
     says = f"with the statistics that its batch norm kept, G's images are {now:.2g} times as far from the "
@@ -259,6 +260,7 @@ class Bound:
         says: a sentence with the value in it.
         from_share: of the run, before which nothing is said.
         far: only while the fakes are far from the real images.
+        near: only while they are not.
         steady: only where it is not on its way back.
         rows: that are looked at; slow probes have one in three.
     """
@@ -272,14 +274,16 @@ class Bound:
     from_share: float = 0.1
     severity: Severity = "warning"
     far: bool = False
+    near: bool = False
     steady: bool = False
     rows: int = LAST
 
     def __call__(self, case: Case) -> Seen | None:
         values = case.probed(self.column)
         now = holding(values, self.bound, self.above, self.rows)
-        distances = case.probed("distance")[-LAST:]
-        if now is None or case.share < self.from_share or (self.far and not min(distances, default=0) > FAR):
+        distances = case.probed("distance")[-LAST:] or [FAR]
+        misplaced = (self.far and min(distances) <= FAR) or (self.near and median(distances) > 2 * FAR)
+        if now is None or case.share < self.from_share or misplaced:
             return None
         before = values[-2 * self.rows : -self.rows]
         if self.steady and (not before or abs(now) < 0.75 * abs(median(before))):
@@ -292,6 +296,8 @@ class Bound:
 _READ = tomllib.loads(Path(__file__).with_name("bounds.toml").read_text("utf-8"))["bound"]
 BOUNDS = tuple(Bound(**each) for each in _READ)
 
+AT_ONCE: tuple[Symptom, ...] = (not_finite, frozen, large_steps)
+"""What needs no first steps to be seen; the others say nothing of them."""
 SYMPTOMS: tuple[Symptom, ...] = (
     not_finite,
     worse_again,

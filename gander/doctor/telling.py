@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gander.doctor.codes import codes
 from gander.doctor.finding import Finding
 from gander.patch import parse_patch, show_patch
 from gander.run import Run
@@ -28,6 +29,8 @@ def lines(finding: Finding, run: Run) -> Iterator[str]:
     since = f"since {finding.since:,} images" if finding.since else "from the start"
     yield f"{finding.severity}  {finding.code}, {finding.confidence:.0%} sure, {since}"
     yield f"  {finding.says}"
+    if finding.code in codes():
+        yield f"  means   {codes()[finding.code].title}. {codes()[finding.code].why}"
     for each in finding.evidence:
         value = f"{each.value:.3g}" if isinstance(each.value, float) else each.value
         yield f"  seen    {each.column} {value} (healthy: {each.healthy})"

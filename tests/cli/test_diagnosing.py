@@ -9,6 +9,7 @@ from gander.recipe.read import load_recipe
 from gander.recipe.write import recipe_toml
 from gander.run import Run, create_run
 from tests.doctor.planted import Case, planted, wobble
+from tests.tiny import stopped_run, tiny
 
 HUGE = {"probe/distance": lambda t: 25 + wobble(t), "probe/update_g": lambda t: -0.4}
 
@@ -69,3 +70,12 @@ def test_a_pretrained_generator_is_refused(gander):
     code, _, err = gander("diagnose", "shapes-pretrained")
     assert code == 2
     assert "a generator alone" in err
+
+
+def test_experiments_are_made_where_they_are_asked_for(tmp_path, gander):
+    run = stopped_run(tiny(tmp_path), tmp_path / "run", 9)
+    plain = json.loads(gander("diagnose", run.path, "--json").out)
+    asked = json.loads(gander("diagnose", run.path, "--examine", "--json").out)
+    assert "experiments" not in plain
+    assert {"sign-g", "sign-d"} <= {each["name"] for each in asked["experiments"]}
+    assert "examined a plain step of G " in gander("diagnose", run.path, "--examine").out

@@ -100,7 +100,8 @@ def test_a_row_is_one_line_with_the_class_in_front_where_there_is_one():
     assert describe(row | {"class": "frog"}, "9 s left") == f"frog  {line}"
 
 
-def test_what_the_doctor_finds_is_a_line_with_its_remedy(gander, tmp_path):
+def test_what_the_doctor_finds_is_a_line_with_its_remedy(gander, tmp_path, monkeypatch):
+    monkeypatch.setattr("gander.doctor.diagnose.FIRST_STEPS", 0)
     edits = {"every.log": 8, "every.probe": 8, "train.images": 192, "train.g_lr": 0.9}
     answer = gander("train", tiny_file(tmp_path, patch=edits))
     said = re.search(

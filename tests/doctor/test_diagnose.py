@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import math
+import random
+import re
+from pathlib import Path
+
 import pytest
 
+from gander.doctor import symptoms
 from gander.doctor.case import Case
+from gander.doctor.codes import codes
 from gander.doctor.diagnose import courses, diagnose, findings_over
 from gander.doctor.finding import Finding
+from gander.doctor.remedies import REMEDIES
+from gander.doctor.suspects import SUSPECTS
+from gander.doctor.symptoms import BOUNDS
 from tests.doctor.planted import HEALTHY, TOTAL, Curve, planted, wobble
 
 MIDDLE = 0.5
@@ -40,7 +51,10 @@ def test_nothing_is_said_of_a_healthy_run(name: str):
 
 
 def test_first_steps_are_no_alarm():
-    assert not ever(planted({"probe/distance": lambda t: 28 + wobble(t)}, rows=5))
+    bad: dict[str, Curve] = {"probe/distance": lambda t: 28 + wobble(t), "probe/auc": lambda t: 0.5}
+    assert not ever(planted(FAR, rows=5))
+    assert not ever(planted(bad | {"step": lambda t: 199 * t}))
+    assert ever(planted(bad | {"step": lambda t: 1_999 * t}))
 
 
 def after(broken: Curve, column: str) -> Curve:
@@ -179,3 +193,33 @@ def test_of_one_gan_a_class_each_is_looked_at_by_itself():
         {"probe/distance": lambda t: 1.2 + 26 * 0.001 ** (2 * t % 1), "stage": lambda t: int(t > MIDDLE)}
     )
     assert not ever(Case(case.recipe, {"classes": ["a", "b"]}, case.history, case.total))
+
+
+def test_no_numbers_whatever_break_the_doctor():
+    rng = random.Random(0)
+    columns = [*HEALTHY, *(f"probe/{each.column}" for each in BOUNDS), "probe/distance_average", "r1/d"]
+    columns += ["probe/distance_train_mode", "probe/diversity_class", "probe/sigma_g"]
+    for _ in range(20):
+        drawn = {
+            name: [rng.choice((0.0, -1e30, 1e-30, 1e30, 0.5, math.nan)) for _ in range(41)]
+            for name in columns
+        }
+        for finding in findings_over(
+            planted({name: lambda t, v=drawn[name]: v[round(t * 40)] for name in columns})
+        ):
+            assert 0 <= finding.confidence <= 1
+            json.dumps(finding.as_dict(), allow_nan=False)
+
+
+def test_every_code_that_is_said_is_explained():
+    written = "".join(
+        Path(symptoms.__file__).with_name(name).read_text() for name in ("symptoms.py", "bounds.toml")
+    )
+    seen = set(re.findall(r'(?:Seen\(\s*|code = |_steps\(case, )"([a-z-]+)"', written)) | {
+        "g-frozen",
+        "d-frozen",
+    }
+    assert len(seen) > 15
+    assert seen | SUSPECTS.keys() | {"unprobed"} <= codes().keys()
+    assert REMEDIES.keys() <= SUSPECTS.keys()
+    assert {code for each in SUSPECTS.values() for code in each["of"]} <= seen | {"bad"}

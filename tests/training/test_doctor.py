@@ -31,6 +31,14 @@ class Listener(Watcher):
         return images == self.stop
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_first_steps():
+    """Let the doctor speak of a training of 24 steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gander.doctor.diagnose.FIRST_STEPS", 0)
+        yield
+
+
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory):
     listener = Listener()
