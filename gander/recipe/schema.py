@@ -126,7 +126,7 @@ class Samples(Settings):
 class Evaluate(Settings):
     """The scores during training, where the data have a judge; the best checkpoint by `fd-judge` is kept.
 
-    `every` is doubled, once and for the whole run, until they fit into `share` of the time at its first pace.
+    `every` is doubled, once and for the whole run, until they fit into `share` of what it computes.
     """
 
     every: Images = 10_000

@@ -126,7 +126,7 @@ class Scores(Chore):
         if rank() != 0 or (len(session.stages) > 1 and not session.finished):
             return False
         interval = session.scorer.interval
-        due = session.scorer.due(before, now, session.finished, session.where()["seconds"])
+        due = session.scorer.due(before, now, session.finished)
         if session.scorer.interval != interval:
             session.record("running")  # the interval is known from now on, whatever happens
         return due

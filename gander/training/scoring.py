@@ -20,9 +20,10 @@ from gander.schedule import crossed
 from gander.scores.evaluation import LEAST, Reference, score_samples
 from gander.scores.judge import Judge, weakness
 from gander.scores.score import VERSION
+from gander.training.costs import Counted, operations_an_image
 
 _SEED = 70_607  # of the latents and the real images: the same for all runs, which can be compared
-_PROBE = 100  # images, to learn how fast the judge is
+_PROBE = 100  # images, to learn what the judge computes for one
 _PASSES = 2  # at n images: what the fakes take, and all that is made of their features
 
 
@@ -37,7 +38,7 @@ class Scorer:
     """
 
     def __init__(self, recipe: Recipe, images: Images, device: torch.device, ancestry: Ancestry = ()) -> None:
-        self.wanted = recipe.evaluate
+        self.recipe, self.wanted = recipe, recipe.evaluate
         self.images = images
         self.n = min(self.wanted.n, len(images) // 2)
         self.scored: list[Mapping[str, Any]] = []  # rows of metrics.jsonl
@@ -64,25 +65,26 @@ class Scorer:
         if any(row["protocol"].get("version") != VERSION for row in rows):
             self.note = f"scores of before version {VERSION} are not compared with those that follow"
 
-    def due(self, before: int, now: int, finished: bool, seconds: float) -> bool:
-        """Say whether to score after this step, `seconds` into the run."""
+    def due(self, before: int, now: int, finished: bool) -> bool:
+        """Say whether to score after this step."""
         if self._judge is None or not (finished or crossed(self.wanted.every, before, now)):
             return False
         if self.interval is None:
-            self.interval = self._chosen(self._judge, seconds / now)
+            self.interval = self._chosen(self._judge)
         return crossed(self.interval, before, now) or (finished and now >= self.interval)
 
-    def _chosen(self, judge: Judge, seconds_an_image: float) -> int:
-        """Double `every` until scores fit into their share of the time, at the pace of the run so far.
+    def _chosen(self, judge: Judge) -> int:
+        """Double `every` until scores fit into their share of what the training computes.
 
-        It is chosen once and recorded: which moments are scored then follows from the images alone, in a run
-        that was interrupted, too.
+        No clock is asked, so that equal runs score at equal moments, wherever and however often they are
+        interrupted; it is recorded all the same, for another version may count otherwise.
         """
-        began = time.monotonic()
-        judge.extract(self.images.pixels[:_PROBE])
-        cost = _PASSES * self.n / _PROBE * (time.monotonic() - began)
+        with Counted() as counted:
+            judge.extract(self.images.pixels[:_PROBE])
+        cost = _PASSES * self.n / _PROBE * counted.operations
+        allowed = self.wanted.share * operations_an_image(self.recipe, self.images)
         interval = self.wanted.every
-        while cost > self.wanted.share * interval * seconds_an_image:
+        while cost > allowed * interval:
             interval *= 2
         return interval
 

@@ -17,6 +17,7 @@ from gander.errors import UsageError
 from gander.generation.load import load
 from gander.run import Run, find_run
 from gander.training.checkpoint import newest_checkpoint
+from gander.training.costs import Counted, operations_an_image
 from gander.training.loop import resume, train
 from gander.training.scoring import Scorer
 from tests.judged import dark_and_light, train_judge
@@ -103,15 +104,31 @@ def test_scores_after_the_checkpoint_are_made_again(scored, folder, tmp_path):
 def test_the_interval_is_doubled_until_scores_fit_into_their_share_and_then_stands(folder, monkeypatch):
     recipe = tiny(folder, patch={"evaluate": {"every": 10, "n": 100, "share": 0.05}})
     scorer = Scorer(recipe, open_images(str(folder / "data.npz")), CPU)
-    clock = iter([0.0, 0.5])  # the probe takes half a second, so a score takes one
-    monkeypatch.setattr("gander.training.scoring.time.monotonic", lambda: next(clock))
-    assert not scorer.due(0, 10, finished=False, seconds=2.5)  # 20 seconds are 80 images
+    monkeypatch.setattr("gander.training.scoring.operations_an_image", lambda *_: 1.0)
+    monkeypatch.setattr("gander.training.scoring.Counted.operations", 2.0)  # a score: 4, as 80 images
+    assert not scorer.due(0, 10, finished=False)
     assert scorer.interval == 80
-    assert [now for now in range(10, 170, 10) if scorer.due(now - 10, now, False, seconds=1e6)] == [80, 160]
-    assert scorer.due(160, 165, finished=True, seconds=1e6)
+    assert [now for now in range(10, 170, 10) if scorer.due(now - 10, now, False)] == [80, 160]
+    assert scorer.due(160, 165, finished=True)
     other = Scorer(recipe, open_images(str(folder / "data.npz")), CPU)
     other.restore([], 80)
-    assert not other.due(0, 10, finished=False, seconds=1e6)
+    assert not other.due(0, 10, finished=False)
+
+
+def test_what_is_counted_is_known_and_the_same_at_every_moment(folder, monkeypatch):
+    images, kernel = torch.zeros(2, 3, 8, 8), torch.zeros(5, 3, 3, 3, requires_grad=True)
+    with Counted() as one:
+        torch.nn.functional.conv2d(images, kernel, padding=1)
+    assert (one.calls, one.values) == (1, 10 * 2 * 5 * 64 + 2 * 5 * 64 * 27)
+    with Counted() as back, torch.no_grad():
+        torch.zeros(4, 6) @ torch.zeros(6, 7)
+    assert (back.calls, back.values) == (3, 10 * (24 + 42 + 28) + 28 * 6)
+    recipe = tiny(folder, "projection", {"evaluate": {"every": BATCH, "n": 100, "share": 0.3}})
+    data = open_images(str(folder / "data.npz"))
+    before, state = operations_an_image(recipe, data), torch.get_rng_state()
+    monkeypatch.setattr("time.monotonic", lambda: 1e9)
+    assert operations_an_image(recipe, data) == before
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 @pytest.mark.parametrize("steps", [3, 5], ids=["before any checkpoint", "after one"])
