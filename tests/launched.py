@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 from gander.launch.trial import Job
 
@@ -23,6 +24,7 @@ class Fake:
         self.script, self.effects = dict(script or {}), effects or {}
         self.workers, self.started, self.stopped = 2, [], False
         self.alive: set[str] = set()
+        self.findings: dict[str, list[dict[str, Any]]] = {}  # of an arm's runs
 
     def __call__(self, workers, threads):
         self.workers = workers
@@ -58,6 +60,9 @@ class Fake:
         (run / "recipe.toml").write_text(job.recipe)
         (run / "log.jsonl").write_text('{"images": 256}\n')
         (run / "metrics.jsonl").write_text(json.dumps({"fd-judge": score, "protocol": PROTOCOL}) + "\n")
+        (run / "findings.jsonl").write_text(
+            "".join(json.dumps(row) + "\n" for row in self.findings.get(run.parent.name, ()))
+        )
         outcome = {"attempt": job.attempt, "state": state, "seconds": 60.0, "memory": 2**20}
         outcome |= {"speed": 100.0, "score_took": 1.0, "notes": []}
         if error:

@@ -116,10 +116,10 @@ def _say_plan(study: Study, forecast: Forecast) -> None:
 
 
 def _say_trial(trial: Trial, row: dict[str, Any], left: int, seconds: float) -> None:
-    said = f"{row['score']:.4g}" if "score" in row else row.get("error", "").splitlines()[:1]
+    said = f"{row['score']:.4g}" if "score" in row else row.get("error", "").partition("\n")[0]
     took = f", {duration(row['seconds'])}" if "seconds" in row else ""
     rest = f"{left} left, about {duration(seconds)}" if left else "the last"
-    say(f"{trial.name:<28} {row['state']} {said or ''}{took}; {rest}")
+    say(f"{trial.name:<28} {row['state']} {said}{took}; {rest}")
 
 
 def print_verdicts(verdicts: Sequence[Mapping[str, Any]], score: str) -> None:

@@ -68,6 +68,7 @@ def _arm(results: Results, arm: Arm, verdict: dict[str, Any] | None) -> dict[str
         "scores": scores,
         "failed": results.failed[arm.folder],
         "missing": results.missing[arm.folder],
+        "findings": results.findings[arm.folder].most_common(),
         "settles": _settles(verdict or {}),
         "minutes": results.seconds[arm.folder] / 60,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from gander.errors import UsageError
 from gander.files import write_whole
+from gander.launch.trial import DONE
 from gander.patch import difference, show_patch
 from gander.run import Run
 from gander.study.file import Arm, Study, list_arms, read_study
@@ -30,6 +32,7 @@ class Results:
         scores: of each arm's folder, by seed.
         failed: of each arm's folder, the seeds whose trials diverged or collapsed.
         missing: of each arm's folder, the seeds whose trials gave neither, and why.
+        findings: of each arm's folder, in how many runs the doctor's alarm stood at the end, by its code.
         seconds: of each arm's folder, what a trial with a score took on average.
         spent: of each arm's folder, what all trials and attempts took together.
         made: the plan that the study began with.
@@ -44,6 +47,7 @@ class Results:
     scores: dict[str, dict[int, float]]
     failed: dict[str, list[int]]
     missing: dict[str, dict[int, str]]
+    findings: dict[str, Counter[str]]
     seconds: dict[str, float]
     spent: dict[str, float]
     made: Row
@@ -78,7 +82,8 @@ def read_results(folder: Path, seeds: int | None = None) -> Results:
     chosen, arms = study.seeds[:seeds], list_arms(study)
     rows = {arm.folder: {seed: ledger.trial(f"{arm.folder}/{seed}") for seed in chosen} for arm in arms}
     scores = {
-        name: {seed: row["score"] for seed, row in of.items() if "score" in row} for name, of in rows.items()
+        name: {seed: row["score"] for seed, row in of.items() if row["state"] == DONE}
+        for name, of in rows.items()
     }
     failed = {name: [seed for seed in of if of[seed]["state"] in FAILED] for name, of in rows.items()}
     missing = {
@@ -110,6 +115,10 @@ def read_results(folder: Path, seeds: int | None = None) -> Results:
         scores,
         failed,
         missing,
+        {
+            name: Counter(code for row in of.values() for code in row.get("findings", ()))
+            for name, of in rows.items()
+        },
         seconds,
         {name: sum(of.values()) for name, of in spent.items()},
         ledger.of("plan")[0],

@@ -25,7 +25,11 @@ FAILED = (DIVERGED, COLLAPSED)
 FINAL = (DONE, *FAILED)
 AGAIN = 2  # times that a trial is tried again whose worker died or had no memory
 _POLL = 0.1  # seconds
-_SAID = ("score", "protocol", "seconds", "memory", "error", "traceback")  # of an outcome, in the ledger
+_SAID = ("score", "protocol", "findings", "seconds", "memory", "error", "traceback")  # of an outcome
+_COLLAPSE, _SURE = (
+    "mode-collapse",
+    0.9,
+)  # the doctor's finding, and its confidence, that make a failure of a run
 
 
 class Scheduler:
@@ -121,14 +125,21 @@ class Scheduler:
         return again
 
     def _scored(self, job: Job) -> dict[str, Any]:
-        """Read a finished run's last score; a run that has none worth comparing has collapsed."""
-        rows = read_rows(Run(Path(job.run)).metrics_file)
+        """Read a finished run's last score and the doctor's findings; G of a single image has collapsed."""
+        run, standing = Run(Path(job.run)), dict[str, Any]()
+        rows = read_rows(run.metrics_file)
         value = rows[-1].get(self.score) if rows else None
         if value is None:
             return {"state": CRASHED, "error": f"the run has no {self.score}"}
+        for row in read_rows(run.findings_file):
+            standing[row["code"]] = None if row["gone"] or row["severity"] == "note" else row
+        found = {code: row for code, row in standing.items() if row is not None}
+        said: dict[str, Any] = {"findings": sorted(found)}
         if not math.isfinite(value) or value <= 0:
-            return {"state": COLLAPSED, "error": f"{self.score} = {value:g}"}
-        return {"score": value, "protocol": rows[-1]["protocol"]}
+            return said | {"state": COLLAPSED, "error": f"{self.score} = {value:g}"}
+        if _COLLAPSE in found and found[_COLLAPSE]["confidence"] >= _SURE:
+            said |= {"state": COLLAPSED, "error": found[_COLLAPSE]["says"]}
+        return said | {"score": value, "protocol": rows[-1]["protocol"]}
 
 
 def _kind(error: str, job: Job) -> str:

@@ -144,6 +144,33 @@ def test_a_run_whose_score_is_none_has_collapsed(study, tmp_path):
     assert results.failed["one"] == [0]
 
 
+def test_the_doctors_alarms_at_the_end_are_counted_and_a_sure_collapse_is_a_failure(study):
+    def row(code, confidence, gone=False, severity="warning"):
+        return {
+            "code": code,
+            "confidence": confidence,
+            "gone": gone,
+            "severity": severity,
+            "says": "one image",
+        }
+
+    launcher = Fake()
+    launcher.findings = {
+        "one": [
+            row("mode-collapse", 0.95),
+            row("d-wins", 0.7),
+            row("noise", 0.9),
+            row("noise", 0.9, gone=True),
+        ],
+        "two": [row("mode-collapse", 0.6), row("unprobed", 1.0, severity="note")],
+    }
+    results, _ = study(launcher)
+    assert (results.failed["one"], results.failed["two"]) == ([0, 1, 2], [])
+    assert results.findings["one"] == {"mode-collapse": 3, "d-wins": 3}
+    assert results.findings["two"] == {"mode-collapse": 3}
+    assert results.verdicts[0]["verdict"] == "no verdict"
+
+
 def test_a_crash_keeps_its_traceback_and_the_others_go_on(study, tmp_path):
     results, launcher = study(Fake({"one/0": ["crashed: KeyError: 'x' (a.py, line 3)"]}))
     assert len(launcher.started) == 9
