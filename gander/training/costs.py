@@ -47,7 +47,7 @@ def _multiplications(name: str, given: Any, values: int) -> float:
             images, kernel, transposed = given[0], given[1], name == "convolution" and given[6]
             return float((images.numel() if transposed else values) * kernel[0].numel())
         case "convolution_backward":
-            gradient, images, kernel, transposed = *given[:3], given[7]
+            (gradient, images, kernel), transposed = given[:3], given[7]
             return 2.0 * (images if transposed else gradient).numel() * kernel[0].numel()
         case "mm" | "bmm" | "linear":
             return float(values * given[0].shape[-1])
