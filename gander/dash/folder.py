@@ -43,6 +43,8 @@ class Folder:
             return []
         recipe = held.get("recipe.toml")
         if recipe is not None and "env.json" in held:
+            if any(entry.is_symlink() for entry in held.values()):
+                return []  # a stranger's run could show any file that way
             return [(recipe.stat(follow_symlinks=False).st_mtime, folder)]
         if depth == _DEEPEST:
             return []

@@ -44,11 +44,16 @@ def summary(run: Run) -> dict[str, Any]:
 def view(run: Run) -> dict[str, Any]:
     """Give all but the log and the pictures: state, recipe and its edits, scores, findings, data, machine."""
     seen = summary(run)
-    if seen["state"] == "damaged":
-        return seen
+    try:
+        return seen if seen["state"] == "damaged" else seen | _details(run)
+    except (GanderError, KeyError, TypeError, ValueError, OSError) as error:
+        return seen | {"state": "damaged", "problem": str(error)[:500]}
+
+
+def _details(run: Run) -> dict[str, Any]:
     env, recipe = run.env(), _recipe(run)
     kept = {name: env[name] for name in sorted(env) if isinstance(env[name], str | int | float | bool)}
-    return seen | {
+    return {
         "error": str(run.state().get("error", "")),
         "recipe": run.recipe_file.read_text("utf-8"),
         "settings": dict(_settings(recipe)),

@@ -102,6 +102,8 @@ def test_links_out_of_a_run_and_pipes_in_it_are_not_read(make_run: Make, tmp_pat
     elsewhere = make_run("elsewhere")
     elsewhere.path.rename(tmp_path / "outside" / "elsewhere")
     (tmp_path / "runs" / "link").symlink_to(tmp_path / "outside")
+    make_run("linked").log_file.unlink()
+    (tmp_path / "runs" / "linked" / "log.jsonl").symlink_to(secret)
     client = open_page(tmp_path / "runs")
     assert [*ids(client)] == ["one"]
     for images in (3_000, 4_000):
@@ -139,13 +141,14 @@ def test_a_damaged_run_hides_no_other(make_run: Make, tmp_path: Path):
         ("types", "env.json", '{"data": 3, "images_total": "x", "started": []}'),
         ("toml", "recipe.toml", "= 1"),
         ("scores", "metrics.jsonl", '[1]\n{"images": 1}\n'),
+        ("findings", "findings.jsonl", '{"a": 1}\n'),
         ("state", "state.json", '{"state": {}, "images": "x"}'),
     ):
         (make_run(name).path / file).write_text(text)
     client = open_page(tmp_path / "runs")
     rows = {run["name"]: run for run in client.get("/api/runs").json()["runs"]}
     assert rows["good"]["state"] == "finished"
-    assert len(rows) == 7
+    assert len(rows) == 8
     for row in rows.values():
         assert client.get(f"/api/runs/{row['id']}").status_code == 200
 
