@@ -206,7 +206,7 @@ def _batch_norm_modes(subject: _Subject) -> Iterator[Experiment]:
         for name, values in pairs.items()
         for mode, value, other in zip(("kept", "batch"), values, ("the batch's", "the kept"), strict=True)
     ]
-    says = f"with the statistics that batch norm kept, images are {worst:.2g} times as far from real ones"
+    says = f"with the statistics that batch norm kept, images are {worst:.2f} times as far from real ones"
     yield Experiment("batch-norm-mode", says, tuple(evidence), {"batch-norm-statistics": _weigh(worst)})
 
 
@@ -270,7 +270,7 @@ def _averaged(subject: _Subject) -> Iterator[Experiment]:
         Evidence("examine/distance", latest, "about that of the average"),
         Evidence("examine/distance_average", average, "at most that of the latest weights"),
     )
-    says = f"the averaged G's images are {average / latest:.2g} times as far from real ones as the latest G's"
+    says = f"the averaged G's images are {average / latest:.2f} times as far from real ones as the latest G's"
     yield Experiment("average", says, evidence, {"average-slow": _weigh(average / latest)})
 
 
@@ -289,7 +289,7 @@ def _other_latents(subject: _Subject) -> Iterator[Experiment]:
         Evidence(f"examine/distance_{name}", best, "at least that of the run's own latents"),
     )
     says = (
-        f"from {name} latents, images are {best / own:.2g} times as far from real ones as from the run's own"
+        f"from {name} latents, images are {best / own:.2f} times as far from real ones as from the run's own"
     )
     yield Experiment("latents", says, evidence, {"latent-mismatch": _weigh(own / best)})
 
