@@ -120,7 +120,7 @@ def cure(
     watcher: Watching = None,
     report: Callable[[str], object] = lambda line: None,
 ) -> Cure:
-    """Try the remedy of a run's worst finding that predicts something; called again after an interruption, it goes on.
+    """Try the remedy of a run's worst finding that predicts something; after an interruption, it goes on.
 
     Args:
         run: a run, its name or path; nothing in it changes.

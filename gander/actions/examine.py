@@ -29,8 +29,8 @@ from gander.techniques.slots import Logits
 from gander.training.checkpoint import read_checkpoint
 from gander.training.learner import Learner
 from gander.training.probes.answers import area
+from gander.training.probes.closeness import energy
 from gander.training.probes.scene import References, make_fakes, make_scene
-from gander.training.probes.variety import relative_distance
 from gander.training.state import restore_trainer
 from gander.training.trainer import Trainer, build_nets, image_shape
 
@@ -114,7 +114,8 @@ class _Subject:
         own = trainer.parts.latents(n, streams.latents("examine"))
         net.train(training)
         fakes = make_fakes(trainer, streams, own if latents is None else latents, self.references.labels, net)
-        return float(relative_distance(self.references, self.references.features(fakes)))
+        real, other = self.references.halves
+        return float(energy(self.references.features(fakes)[: len(real)], real) / energy(real, other))
 
 
 def _fresh_discriminators(subject: _Subject, steps: int) -> Iterator[Experiment]:
