@@ -120,7 +120,7 @@ def cure(
     watcher: Watching = None,
     report: Callable[[str], object] = lambda line: None,
 ) -> Cure:
-    """Try the remedy of a run's worst finding; called again after an interruption, it goes on.
+    """Try the remedy of a run's worst finding that predicts something; after an interruption, it goes on.
 
     Args:
         run: a run, its name or path; nothing in it changes.
@@ -165,7 +165,8 @@ class _Trial:
     def of(self, remedy: tuple[str, ...]) -> tuple[Arm, Arm]:
         """Train with a remedy, and without where that has not been done from there."""
         edits = parse_patch(remedy)
-        anew = f"nothing was saved before {self.finding.since:,} images"
+        since = self.finding.since
+        anew = f"nothing was saved before {since:,} images" if since else "it was wrong from the start"
         if self.good is not None:
             anew = _why_not(self.recipe, self.recipe.patched(edits), self.data)
         arm = self._arm(remedy, edits, anew)
@@ -235,7 +236,8 @@ def _with_remedy(parent: Run, findings: Sequence[Finding]) -> Finding:
     if not findings:
         raise UsageError(f"{parent.path}: nothing is wrong that the doctor knows", hint="gander runs")
     codes = [finding.code for finding in in_order(findings)]
-    for finding in in_order(findings):
+    # Before a fact that predicts nothing: what can be seen to come true.
+    for finding in sorted(in_order(findings), key=lambda each: (not each.alarms, each.prediction is None)):
         if finding.remedy:
             return finding
     why = f"{parent.path}: no patch is known for what was found: {', '.join(codes)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -131,6 +132,13 @@ def test_a_training_that_breaks_down_is_an_answer(weak, tmp_path, monkeypatch):
     assert made.tried[0][0].beside(made.tried[0][1]) == "worse"
     assert cure(weak, case, folder=tmp_path, watcher=(counting := Counting())).as_dict() == made.as_dict()
     assert counting.steps == 0
+
+
+def test_of_two_alarms_that_with_a_prediction_is_cured_and_a_note_last(weak, tmp_path):
+    fact = Finding("latent-small", "warning", 1.0, "few numbers", remedy=(("latents.dim=64",),))
+    note = replace(finding("train.beta1=0.4", within=2 * BATCH), severity="note")
+    foretold = finding("train.d_lr=0.002", within=2 * BATCH)
+    assert cure(weak, [fact, note, foretold], folder=tmp_path).finding == foretold
 
 
 def test_what_cannot_be_cured_is_said_in_one_line(weak, tmp_path):
