@@ -158,7 +158,8 @@ def d_wins(case: Case) -> Seen | None:
 
 def d_uninformed(case: Case) -> Seen | None:
     """See a D that takes bad fakes for real: nothing is left to learn from it."""
-    far = holding(case.probed("distance"), FAR)
+    course = case.probed("distance")
+    far = holding(course, max(2 * FAR, 0.3 * max(course[:FEW], default=0)))
     blind = holding(case.probed("auc"), 0.72 if (far or 0) > 2.5 * FAR else 0.62, above=False)
     if blind is None or far is None:
         return None
@@ -166,16 +167,17 @@ def d_uninformed(case: Case) -> Seen | None:
     says += f"fakes are {far:.3g} times as far from the real images as these are from each other"
     evidence = (
         Evidence("probe/auc", blind, "above 0.72 while the distance is large"),
-        Evidence("probe/distance", far, f"below {FAR:g} where D finds no difference"),
+        Evidence("probe/distance", far, f"below {2 * FAR:g} where D finds no difference"),
     )
-    return Seen("d-uninformed", "warning", doublings(far, FAR), says, evidence)
+    return Seen("d-uninformed", "warning", doublings(far, 2 * FAR), says, evidence)
 
 
 def frozen(case: Case) -> Seen | None:
     """See a net none of whose weights, or the larger part of them, moves."""
     for side in "gd":
-        still = holding(case.probed(f"frozen_{side}"), 0.3, rows=FEW)
-        if still is not None:
+        still = holding(case.probed(f"frozen_{side}"), 0.45, rows=FEW)
+        content = side == "d" and holding(case.probed("auc"), 0.98, rows=FEW)  # a hinge that nothing crosses
+        if still is not None and not content:
             says = f"{still:.0%} of {side.upper()}'s weights do not move at all"
             evidence = Evidence(f"probe/frozen_{side}", still, "0")
             return Seen(f"{side}-frozen", "warning", 9 * still, says, (evidence,))
@@ -220,6 +222,24 @@ def memorised(case: Case) -> Seen | None:
     return Seen("d-memorises", "warning", 20 * (now - 0.66), says, (evidence,))
 
 
+def copying(case: Case) -> Seen | None:
+    """See fakes nearer to the images shown than other real ones are; blurred ones are so, too."""
+    now, varied = holding(case.probed("copies"), -6, above=False), case.probed("diversity_features")[-LAST:]
+    twice, distances = case.probed("repeats")[-LAST:], case.probed("distance")[-LAST:]
+    far, sharp = median(distances or [9 * FAR]), median(varied or [0]) > 0.85
+    if now is None or far > 2 * FAR or not ((sharp and far < FAR) or median(twice or [0]) > 0.15):
+        return None
+    says = f"fakes lie nearer to the images shown than other real images do (z = {now:.2g})"
+    evidence = Evidence("probe/copies", now, "above -4")
+    return Seen("g-copies", "warning", doublings(-now, 6), says, (evidence,))
+
+
+def improving(case: Case) -> bool:
+    """Tell whether the fakes are coming nearer to the real images."""
+    course = case.probed("distance")
+    return len(course) > LAST and median(course[-LAST:]) < 0.85 * median(course[-2 * LAST : -LAST])
+
+
 def average_far(case: Case) -> Seen | None:
     """See an averaged G whose images are far worse than the latest, late in a run or without change."""
     of_average, latest = case.probed("distance_average")[-2:], case.probed("distance")[-LAST:]
@@ -260,7 +280,6 @@ class Bound:
         says: a sentence with the value in it.
         from_share: of the run, before which nothing is said.
         far: only while the fakes are far from the real images.
-        near: only while they are not.
         steady: only where it is not on its way back.
         rows: that are looked at; slow probes have one in three.
     """
@@ -274,7 +293,6 @@ class Bound:
     from_share: float = 0.1
     severity: Severity = "warning"
     far: bool = False
-    near: bool = False
     steady: bool = False
     rows: int = LAST
 
@@ -282,11 +300,10 @@ class Bound:
         values = case.probed(self.column)
         now = holding(values, self.bound, self.above, self.rows)
         distances = case.probed("distance")[-LAST:] or [FAR]
-        misplaced = (self.far and min(distances) <= FAR) or (self.near and median(distances) > 2 * FAR)
-        if now is None or case.share < self.from_share or misplaced:
+        if now is None or case.share < self.from_share or (self.far and min(distances) <= FAR):
             return None
         before = values[-2 * self.rows : -self.rows]
-        if self.steady and (not before or abs(now) < 0.75 * abs(median(before))):
+        if self.steady and (not before or improving(case) or abs(now) < 0.75 * abs(median(before))):
             return None
         strength = doublings(abs(now), abs(self.bound)) * (1 if self.above == (self.bound > 0) else -1)
         evidence = Evidence(f"probe/{self.column}", now, self.healthy)
@@ -311,6 +328,7 @@ SYMPTOMS: tuple[Symptom, ...] = (
     large_steps,
     small_steps,
     memorised,
+    copying,
     average_far,
     eval_differs,
     *BOUNDS,
