@@ -88,8 +88,8 @@ def not_learning(case: Case) -> Seen | None:
     now, bound = median(course[-LAST:]), max(FAR, (0.68 - 0.33 * case.share) * first)
     if best < bound or now < bound:
         return None
-    says = f"the fakes are as far from the real images as at the start: {now:.3g} times "
-    says += "as far as these are from each other"
+    says = f"the fakes are {now:.3g} times as far from the real images as these are from each other, "
+    says += f"after {first:.3g} times at the start"
     evidence = Evidence("probe/distance", now, f"below {bound:.2g} by now, and falling to 1")
     return Seen("not-learning", "warning", doublings(now, bound), says, (evidence,))
 
@@ -129,7 +129,8 @@ def collapsing(case: Case) -> Seen | None:
 def class_collapsed(case: Case) -> Seen | None:
     """See a class whose fakes hardly differ, where those of others do."""
     now, whole = holding(case.probed("diversity_class"), 0.4, above=False), case.probed("diversity_features")
-    if now is None or median(whole[-LAST:]) < 0.6 or case.share < 0.1:
+    far = median(case.probed("distance")[-LAST:] or [0]) > 2 * FAR
+    if now is None or median(whole[-LAST:] or [0]) < 0.6 or far or case.share < 0.1:
         return None
     says = f"in the worst class fakes differ {now:.2g} times as much as its real images do"
     evidence = Evidence("probe/diversity_class", now, "above 0.6")
@@ -280,6 +281,7 @@ class Bound:
         says: a sentence with the value in it.
         from_share: of the run, before which nothing is said.
         far: only while the fakes are far from the real images.
+        near: only while they are not.
         steady: only where it is not on its way back.
         rows: that are looked at; slow probes have one in three.
     """
@@ -293,6 +295,7 @@ class Bound:
     from_share: float = 0.1
     severity: Severity = "warning"
     far: bool = False
+    near: bool = False
     steady: bool = False
     rows: int = LAST
 
@@ -300,14 +303,15 @@ class Bound:
         values = case.probed(self.column)
         now = holding(values, self.bound, self.above, self.rows)
         distances = case.probed("distance")[-LAST:] or [FAR]
-        if now is None or case.share < self.from_share or (self.far and min(distances) <= FAR):
+        misplaced = (self.far and min(distances) <= FAR) or (self.near and median(distances) > 2 * FAR)
+        if now is None or case.share < self.from_share or misplaced:
             return None
         before = values[-2 * self.rows : -self.rows]
         if self.steady and (not before or improving(case) or abs(now) < 0.75 * abs(median(before))):
             return None
         strength = doublings(abs(now), abs(self.bound)) * (1 if self.above == (self.bound > 0) else -1)
         evidence = Evidence(f"probe/{self.column}", now, self.healthy)
-        return Seen(self.code, self.severity, strength, self.says.format(abs(now)), (evidence,))
+        return Seen(self.code, self.severity, strength, self.says.format(min(abs(now), 999)), (evidence,))
 
 
 _READ = tomllib.loads(Path(__file__).with_name("bounds.toml").read_text("utf-8"))["bound"]
