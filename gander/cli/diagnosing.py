@@ -10,7 +10,7 @@ import typer
 
 from gander.cli.options import Json, RunName
 from gander.cli.progress import say
-from gander.doctor.telling import lines
+from gander.doctor.telling import by_cause
 from gander.run import find_run
 
 
@@ -37,8 +37,8 @@ def diagnose(
         told = {"experiments": [asdict(each) for each in made]} if experiments else {}
         say(json.dumps({"run": str(place.path), "findings": said} | told))
     else:
-        for finding in findings:
-            say("\n".join(lines(finding, place)) + "\n")
+        for line in by_cause(findings, place):
+            say(line)
         for each in made:
             say(f"examined {each.says}")
         alarms = [finding for finding in findings if finding.alarms]

@@ -33,7 +33,7 @@ class TrainingProgress(Watcher):
 
     def __init__(self) -> None:
         self._live: Progress | None = None
-        self._run = Run(Path())
+        self._run, self._tried = Run(Path()), set[str]()
         self._shown_at = -math.inf
         self._began = 0.0
         self._start = self._total = 0
@@ -85,8 +85,10 @@ class TrainingProgress(Watcher):
         say(f"{row['images']:>11,} scores  {text}  of {n:,} images")  # a live line lets it pass above itself
 
     def found(self, finding: Finding) -> None:
-        """Show what is wrong, with what to type."""
-        say(f"{finding.since:>11,} {line(finding, self._run)}")
+        """Show what is wrong, with what to type where that is new."""
+        cause = (finding.causes or (finding.code,))[0]
+        say(f"{finding.since:>11,} {line(finding, self._run, again=cause in self._tried)}")
+        self._tried.add(cause)
 
     def _left(self, images: int) -> str:
         done = images - self._start

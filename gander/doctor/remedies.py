@@ -157,7 +157,7 @@ _PREDICTED: Mapping[str, tuple[str, Literal["below", "above"], float]] = {
     "d-frozen": ("", "below", 0.1),
     "dead-units": ("", "below", 0.5),
     "saturated-images": ("", "below", 0.15),
-    "noise": ("", "below", 2.0),
+    "noise": ("", "below", 4.0),
     "checkerboard": ("", "below", 2.0),
     "condition-unheard": ("", "above", 0.2),
 }

@@ -45,20 +45,24 @@ def signs(case: Case) -> dict[str, float]:
         last = case.probed(column)[-LAST:]
         return median(last) if last else math.nan
 
-    def change(column: str) -> float:
-        """Give how many times ten a column has grown since the first rows."""
+    def change(column: str, first: int = 3) -> float:
+        """Give the log10 of how much a column has grown since the first rows."""
         values = [abs(value) for value in case.probed(column)]
         return (
-            math.log10((median(values[-LAST:]) + 1e-9) / (median(values[:3]) + 1e-9)) if values else math.nan
+            math.log10((median(values[-LAST:]) + 1e-9) / (median(values[:first]) + 1e-9))
+            if values
+            else math.nan
         )
 
     found: dict[str, float] = {}
     for side in "gd":
-        step = now(f"update_{side}")
+        steps = case.probed(f"update_{side}")
+        step = now(f"update_{side}")  # and at first: large steps make large weights, of which they are less
+        largest = max(step, median(steps[:3])) if steps else math.nan
         found |= {
-            f"{side}_steps_large": rise(step, -1.6, -0.8),
+            f"{side}_steps_large": rise(largest, -1.5, -0.8),
             f"{side}_steps_small": rise(-step, 2.6, 3.4) * (step > -11),
-            f"{side}_frozen": rise(now(f"frozen_{side}"), 0.1, 0.5),
+            f"{side}_frozen": rise(now(f"frozen_{side}"), 0.3, 0.6) * (side == "g" or not now("auc") > 0.98),
             f"{side}_dead": rise(now(f"dead_{side}"), 0.4, 0.8),
             f"{side}_grown": rise(change(f"sigma_{side}"), 0.3, 1),
         }
@@ -71,6 +75,7 @@ def signs(case: Case) -> dict[str, float]:
         "slope_gone": rise(-slope, 0.5, 1.5),
         "slope_huge": rise(slope, 0.7, 1.7),
         "narrow": rise(-now("diversity_features"), -0.6, -0.2),
+        "worse": rise(change("distance", 1), 0.05, 0.2),
         "far": rise(now("distance"), 3, 12),
         "grainy": rise(now("blur"), 1.5, 4),
         "saturated": max(rise(now("low"), 0.1, 0.4), rise(now("high"), 0.1, 0.4)),
@@ -80,7 +85,7 @@ def signs(case: Case) -> dict[str, float]:
         "eval_differs": rise(now("distance") / (now("distance_train_mode") or math.nan), 1.5, 3),
         "average_stays": rise(-change("distance_average"), -0.15, -0.05)
         * rise(now("distance_average") / (now("distance") or math.nan), 1.5, 3),
-        "copies": rise(-now("copies"), 2, 5),
+        "copies": rise(-now("copies"), 5, 9),
         "swapped": rise(-now("colour_swapped"), -0.6, -0.3),
         "penalised": max((rise(_weight(case, column), 0.3, 2) for column in _penalties(case)), default=0.0),
         "momentum": rise(float(case.setting("train.beta1", 0) or 0), 0.7, 0.9),

@@ -88,8 +88,8 @@ def not_learning(case: Case) -> Seen | None:
     now, bound = median(course[-LAST:]), max(FAR, (0.68 - 0.33 * case.share) * first)
     if best < bound or now < bound:
         return None
-    says = f"the fakes are as far from the real images as at the start: {now:.3g} times "
-    says += "as far as these are from each other"
+    says = f"the fakes are {now:.3g} times as far from the real images as these are from each other, "
+    says += f"after {first:.3g} times at the start"
     evidence = Evidence("probe/distance", now, f"below {bound:.2g} by now, and falling to 1")
     return Seen("not-learning", "warning", doublings(now, bound), says, (evidence,))
 
@@ -129,7 +129,8 @@ def collapsing(case: Case) -> Seen | None:
 def class_collapsed(case: Case) -> Seen | None:
     """See a class whose fakes hardly differ, where those of others do."""
     now, whole = holding(case.probed("diversity_class"), 0.4, above=False), case.probed("diversity_features")
-    if now is None or median(whole[-LAST:]) < 0.6 or case.share < 0.1:
+    far = median(case.probed("distance")[-LAST:] or [0]) > 2 * FAR
+    if now is None or median(whole[-LAST:] or [0]) < 0.6 or far or case.share < 0.1:
         return None
     says = f"in the worst class fakes differ {now:.2g} times as much as its real images do"
     evidence = Evidence("probe/diversity_class", now, "above 0.6")
@@ -158,7 +159,8 @@ def d_wins(case: Case) -> Seen | None:
 
 def d_uninformed(case: Case) -> Seen | None:
     """See a D that takes bad fakes for real: nothing is left to learn from it."""
-    far = holding(case.probed("distance"), FAR)
+    course = case.probed("distance")
+    far = holding(course, max(2 * FAR, 0.3 * max(course[:FEW], default=0)))
     blind = holding(case.probed("auc"), 0.72 if (far or 0) > 2.5 * FAR else 0.62, above=False)
     if blind is None or far is None:
         return None
@@ -166,16 +168,17 @@ def d_uninformed(case: Case) -> Seen | None:
     says += f"fakes are {far:.3g} times as far from the real images as these are from each other"
     evidence = (
         Evidence("probe/auc", blind, "above 0.72 while the distance is large"),
-        Evidence("probe/distance", far, f"below {FAR:g} where D finds no difference"),
+        Evidence("probe/distance", far, f"below {2 * FAR:g} where D finds no difference"),
     )
-    return Seen("d-uninformed", "warning", doublings(far, FAR), says, evidence)
+    return Seen("d-uninformed", "warning", doublings(far, 2 * FAR), says, evidence)
 
 
 def frozen(case: Case) -> Seen | None:
     """See a net none of whose weights, or the larger part of them, moves."""
     for side in "gd":
-        still = holding(case.probed(f"frozen_{side}"), 0.3, rows=FEW)
-        if still is not None:
+        still = holding(case.probed(f"frozen_{side}"), 0.45, rows=FEW)
+        content = side == "d" and holding(case.probed("auc"), 0.98, rows=FEW)  # a hinge that nothing crosses
+        if still is not None and not content:
             says = f"{still:.0%} of {side.upper()}'s weights do not move at all"
             evidence = Evidence(f"probe/frozen_{side}", still, "0")
             return Seen(f"{side}-frozen", "warning", 9 * still, says, (evidence,))
@@ -218,6 +221,24 @@ def memorised(case: Case) -> Seen | None:
     says = f"D ranks images that it was shown above others as real in {now:.0%} of pairs; half is chance"
     evidence = Evidence("probe/auc_held_out", now, "0.5, at most 0.6")
     return Seen("d-memorises", "warning", 20 * (now - 0.66), says, (evidence,))
+
+
+def copying(case: Case) -> Seen | None:
+    """See fakes nearer to the images shown than other real ones are; blurred ones are so, too."""
+    now, varied = holding(case.probed("copies"), -6, above=False), case.probed("diversity_features")[-LAST:]
+    twice, distances = case.probed("repeats")[-LAST:], case.probed("distance")[-LAST:]
+    far, sharp = median(distances or [9 * FAR]), median(varied or [0]) > 0.85
+    if now is None or far > 2 * FAR or not ((sharp and far < FAR) or median(twice or [0]) > 0.15):
+        return None
+    says = f"fakes lie nearer to the images shown than other real images do (z = {now:.2g})"
+    evidence = Evidence("probe/copies", now, "above -4")
+    return Seen("g-copies", "warning", doublings(-now, 6), says, (evidence,))
+
+
+def improving(case: Case) -> bool:
+    """Tell whether the fakes are coming nearer to the real images."""
+    course = case.probed("distance")
+    return len(course) > LAST and median(course[-LAST:]) < 0.85 * median(course[-2 * LAST : -LAST])
 
 
 def average_far(case: Case) -> Seen | None:
@@ -286,11 +307,11 @@ class Bound:
         if now is None or case.share < self.from_share or misplaced:
             return None
         before = values[-2 * self.rows : -self.rows]
-        if self.steady and (not before or abs(now) < 0.75 * abs(median(before))):
+        if self.steady and (not before or improving(case) or abs(now) < 0.75 * abs(median(before))):
             return None
         strength = doublings(abs(now), abs(self.bound)) * (1 if self.above == (self.bound > 0) else -1)
         evidence = Evidence(f"probe/{self.column}", now, self.healthy)
-        return Seen(self.code, self.severity, strength, self.says.format(abs(now)), (evidence,))
+        return Seen(self.code, self.severity, strength, self.says.format(min(abs(now), 999)), (evidence,))
 
 
 _READ = tomllib.loads(Path(__file__).with_name("bounds.toml").read_text("utf-8"))["bound"]
@@ -311,6 +332,7 @@ SYMPTOMS: tuple[Symptom, ...] = (
     large_steps,
     small_steps,
     memorised,
+    copying,
     average_far,
     eval_differs,
     *BOUNDS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gander.doctor.codes import codes
 from gander.doctor.finding import Finding
@@ -18,16 +18,29 @@ def command(finding: Finding, run: Run, patch: tuple[str, ...]) -> str:
     return f"gander train {source} {show_patch(parse_patch(patch))}"
 
 
-def line(finding: Finding, run: Run) -> str:
-    """Write a finding in one line, with its first remedy."""
-    tries = f"; try: {command(finding, run, finding.remedy[0])}" if finding.remedy else ""
-    return f"{finding.severity}  {finding.code} ({finding.confidence:.0%} sure): {finding.says}{tries}"
+def line(finding: Finding, run: Run, again: bool = False) -> str:
+    """Write a finding in one line, with its likeliest cause, and with its first remedy where that is new."""
+    cause = f"; likely {finding.causes[0]}" if finding.causes and finding.causes[0] != finding.code else ""
+    tries = f"; try: {command(finding, run, finding.remedy[0])}" if finding.remedy and not again else ""
+    return f"{finding.severity}  {finding.code} ({finding.confidence:.0%} sure): {finding.says}{cause}{tries}"
+
+
+def by_cause(findings: Sequence[Finding], run: Run) -> Iterator[str]:
+    """Write findings; those that the same cause explains follow the first of them in a line each."""
+    groups: dict[str, list[Finding]] = {}
+    for finding in findings:
+        cause = finding.causes[0] if finding.causes and finding.alarms else finding.code
+        groups.setdefault(cause, []).append(finding)
+    for first, *others in groups.values():
+        yield from lines(first, run)
+        for each in others:
+            yield f"  also    {each.code}, {each.confidence:.0%} sure, {_since(each)}: {each.says}"
+        yield ""
 
 
 def lines(finding: Finding, run: Run) -> Iterator[str]:
     """Write all of a finding."""
-    since = f"since {finding.since:,} images" if finding.since else "from the start"
-    yield f"{finding.severity}  {finding.code}, {finding.confidence:.0%} sure, {since}"
+    yield f"{finding.severity}  {finding.code}, {finding.confidence:.0%} sure, {_since(finding)}"
     yield f"  {finding.says}"
     if finding.code in codes():
         yield f"  means   {codes()[finding.code].title}. {codes()[finding.code].why}"
@@ -44,3 +57,7 @@ def lines(finding: Finding, run: Run) -> Iterator[str]:
         yield f"  wrong   if this does not follow: {finding.prediction}"
     if finding.unknown:
         yield f"  unknown {', '.join(finding.unknown)}"
+
+
+def _since(finding: Finding) -> str:
+    return f"since {finding.since:,} images" if finding.since else "from the start"
