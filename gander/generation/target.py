@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,7 @@ def find_target(path: Path, wanted: str | None) -> Target:
     named = next((name for name, suffix in suffixes.items() if path.name.endswith(suffix)), None)
     if named and wanted and formats[named] is not formats[wanted]:
         raise UsageError(f'--to "{path}": is named like {named}, and --format says {wanted}')
-    if wanted is None and named is None and path.suffix[1:].isalpha():
+    if wanted is None and named is None and re.fullmatch(r"\.(?!v\d)[A-Za-z]+\d?", path.suffix):
         ending = path.suffix[1:]
         raise UsageError(
             f'--to "{path}": no format is called {ending}; allowed are {", ".join(formats)}'
