@@ -31,7 +31,7 @@ from gander.generation.making import make_parts
 from gander.generation.sieve import Assessed, Rules, Selection, Sieve, sifted
 from gander.generation.source import real_images
 from gander.generation.stream import Stream, cells_of, class_counts, drawn_from, interleaved
-from gander.generation.target import find_target
+from gander.generation.target import check_room, find_target
 from gander.recipe.read import read_recipe
 from gander.run import Run, find_run
 from gander.scores.evaluation import LEAST, Reference, Samples
@@ -155,6 +155,7 @@ class _Generation:
         self.runs, self.request, self.machine = runs, request, machine
         self.target = find_target(Path(request.to), request.format)
         self.search: dict[str, Any] | None = None
+        check_room(self.target, request.n, runs[0].env()["data"])
         self._take([meant_generator(run) for run in runs])
         first = self.samplers[0]
         self.counts = class_counts(first, request.n, request.classes, request.like)

@@ -16,6 +16,7 @@ import typer
 from gander.cli.options import Json, RunName
 from gander.cli.progress import TrainingProgress, say, say_next
 from gander.errors import UsageError
+from gander.recipe.shipped import recipe_tree
 from gander.run import Run
 
 
@@ -108,6 +109,6 @@ def _close(run: Run, as_json: bool) -> None:
     best = run.best_score()
     if best is not None and run.best_file.exists():
         say(f"best    {run.best_file}: fd-judge {best['fd-judge']:.3g} after {best['images']:,} images")
-    if not scores.images and history.images:
+    if not scores.images and history.images and recipe_tree(str(run.recipe_file))["evaluate"]["every"]:
         say("scores  none: they want a judge of the data, and time (evaluate.every, evaluate.share)")
     say_next("sample", run.path, "--walk")
