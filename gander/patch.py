@@ -8,6 +8,7 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 from gander.errors import RecipeError, did_you_mean, shorten, show
@@ -22,6 +23,8 @@ In a list of techniques, `penalties.+r1.weight` is of the r1 that is there, or o
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+")
 _PATH = re.compile(rf"\+?{_KEY.pattern}(\.\+?{_KEY.pattern})*")
+_COUNT = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)(k|M|e\d{1,2})")
+_OPENING = ("[", "{")
 _BARE = re.compile(rf"({_PATH.pattern}\.)?[+-][^.]+")  # what may stand without a value
 
 
@@ -37,9 +40,12 @@ def parse_patch(edits: Iterable[str]) -> Patch:
         path = path.strip()
         if not _PATH.fullmatch(path) or not (equals or _BARE.fullmatch(path)):
             problems.append(f"{show(edit)} is not an edit; write path=value, for example train.batch=64")
-        else:
-            patch.pop(path, None)  # an edit said again counts where it is said last
-            patch[path] = parse_value(text.strip()) if equals else None
+            continue
+        patch.pop(path, None)  # an edit said again counts where it is said last
+        patch[path] = value = parse_value(text.strip()) if equals else None
+        if isinstance(value, str) and text.strip()[:1] in _OPENING:
+            how = "a list is ['r1', 'r2'], a table { kind = 'r1', weight = 1 }; in a shell, in quotes"
+            problems.append(f"{show(edit)}: what follows the = is broken TOML; {how}")
     if problems:
         raise RecipeError(*problems)
     return patch
@@ -51,7 +57,14 @@ def as_patch(edits: Mapping[str, Any] | Iterable[str]) -> Patch:
 
 
 def parse_value(text: str) -> Any:
-    """Read one TOML value; text that is none stays a string, so that names need no quotes."""
+    """Read one TOML value; text that is none stays a string, so that names need no quotes.
+
+    Beside TOML, 10k, 1.5M and 1e6 are whole numbers, and True and False what they are in Python.
+    """
+    if count := _COUNT.fullmatch(text):
+        number = Decimal(count[1]).scaleb({"k": 3, "M": 6}.get(count[2]) or int(count[2][1:]))
+        return int(number) if number == int(number) else float(number)
+    text = text.lower() if text in ("True", "False") else text
     try:
         read = tomllib.loads(f"value = {text}")
     except (tomllib.TOMLDecodeError, RecursionError, ValueError):
@@ -88,8 +101,11 @@ def _set(tree: dict[str, Any], keys: list[str], value: Any) -> None:
             if isinstance(here, list)
             else here.get(key, [] if keys[depth + 1].startswith("+") else {})
         )
-        if isinstance(inner, str):  # `data = "cifar10"` stands for `data.source`
-            inner = {"source" if key == "data" else "kind": inner}
+        if isinstance(
+            inner, str
+        ):  # `data = "cifar10"` stands for `data.source`, `penalties = "r1"` for a list
+            alone = {"source" if key == "data" else "kind": inner}
+            inner = [alone] if keys[depth + 1].removeprefix("+") == inner else alone
         here[key] = copy.copy(inner)  # the caller's own stays as it is
         here = here[key]
     key, last = _find(here, keys, len(keys) - 1, value), keys[-1]
@@ -176,7 +192,8 @@ def show_patch(patch: Mapping[str, Any]) -> str:
 
 
 def _text(value: Any) -> str:
-    bare = isinstance(value, str) and value == value.strip() and parse_value(value) == value
+    bare = isinstance(value, str) and value == value.strip() and value[:1] not in _OPENING
+    bare = bare and parse_value(value) == value
     return str(value) if bare else _toml(value)
 
 

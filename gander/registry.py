@@ -57,6 +57,11 @@ class Technique(Settings):
         return _one_of(subkinds(cls)).validate_python({"kind": value} if isinstance(value, str) else value)
 
 
+def one_or_more(value: Any) -> Any:
+    """Read one technique, by its kind or as a table, where a list of them is wanted."""
+    return (value,) if isinstance(value, str | dict | Technique) else value
+
+
 @cache
 def _one_of(models: tuple[type[Technique], ...]) -> TypeAdapter[Any]:
     return TypeAdapter(Annotated[Union[models], Field(discriminator="kind")])  # type: ignore[arg-type]  # noqa: UP007

@@ -311,10 +311,11 @@ def _create(goal: Path, recipe_toml: str, env: Mapping[str, Any]) -> Run:
     return Run(goal)
 
 
-def find_run(name: str) -> Run:
+def find_run(name: str, unsaved: bool = False) -> Run:
     """Find a run by path, by name under the runs folder, the newest by `@last`, or a pretrained generator.
 
-    `RUN/best.safetensors` is the run with the generator of its best checkpoint.
+    `RUN/best.safetensors` is the run with the generator of its best checkpoint. `@last` passes over runs that
+    have saved no generator, unless `unsaved` ones will do.
 
     Raises: UsageError with the nearest name.
     """
@@ -322,7 +323,7 @@ def find_run(name: str) -> Run:
         newest = list_runs()
         if not newest:
             raise UsageError(f'"@last": there is no run in {runs_root()} yet', hint="gander train quickstart")
-        return newest[0]
+        return next((run for run in newest if unsaved or run.generator_file.is_file()), newest[0])
     weights = Path(name).name
     if _WEIGHTS.fullmatch(weights):
         run = replace(find_run(str(Path(name).parent)), weights=weights)

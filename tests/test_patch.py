@@ -153,6 +153,18 @@ def test_only_what_is_added_or_taken_away_stands_without_a_value(text):
         parse_patch([text])
 
 
+def test_counts_and_booleans_may_be_written_as_people_write_them():
+    edits = ["a=10k", "b=1.5M", "c=1e6", "d=True", "e=1e-4", "f=10kg", "g=1.25e1"]
+    given = {"a": 10_000, "b": 1_500_000, "c": 1_000_000, "d": True, "e": 1e-4, "f": "10kg", "g": 12.5}
+    assert parse_patch(edits) == given
+    assert isinstance(parse_patch(edits)["c"], int)
+
+
+def test_broken_toml_is_called_that():
+    with pytest.raises(RecipeError, match="what follows the = is broken TOML; a list is"):
+        parse_patch(["penalties=[{ kind = 'r1'"])
+
+
 KEYS = st.from_regex(r"\+?[A-Za-z0-9_-]{1,8}", fullmatch=True)
 VALUES = st.recursive(
     st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

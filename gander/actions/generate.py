@@ -31,7 +31,7 @@ from gander.generation.making import make_parts
 from gander.generation.sieve import Assessed, Rules, Selection, Sieve, sifted
 from gander.generation.source import real_images
 from gander.generation.stream import Stream, cells_of, class_counts, drawn_from, interleaved
-from gander.generation.target import find_target
+from gander.generation.target import check_room, find_target
 from gander.recipe.read import read_recipe
 from gander.run import Run, find_run
 from gander.scores.evaluation import LEAST, Reference, Samples
@@ -109,20 +109,18 @@ def generate(
         StorageError where the disk refuses.
     """
     rules = Rules(keep, no_copies, no_duplicates)
-    request = _Request(
-        n, to, format, tuple(classes), like, label_with, seed, truncation, rules, license, command, spread
-    )
-    unscored = "" if scores else "they were not asked for (--no-scores)"
+    given = n, to, format, tuple(classes), like, label_with, seed, truncation
+    request = _Request(*given, rules, license, command, spread, scores, report)
     engine = engine_on(device, "float32")
     named = [run] if isinstance(run, str | Path | Run) else run
     runs = [one if isinstance(one, Run) else find_run(str(one)) for one in named]
     with settings_restored(), process_group(wants_cuda(engine)):
         machine = choose_machine(engine)
         with exact():  # equal bytes
-            generation = _Generation(runs, shares, request, machine, unscored)
+            generation = _Generation(runs, shares, request, machine)
             if use:
                 generation.choose(use == "quick", report)
-            return generation.make(progress, report)
+            return generation.make(progress)
 
 
 @dataclass(frozen=True)
@@ -139,14 +137,14 @@ class _Request:
     license: str
     command: str
     spread: float
+    scores: bool
+    report: Callable[[str], object]
 
 
 class _Generation:
     """What is decided before the first image is written, and then the work."""
 
-    def __init__(
-        self, runs: list[Run], given: Sequence[float], request: _Request, machine: Machine, unscored: str
-    ) -> None:
+    def __init__(self, runs: list[Run], given: Sequence[float], request: _Request, machine: Machine) -> None:
         if request.n < 1:
             raise UsageError(f"-n {request.n}: at least 1 image is wanted", hint="-n 50000")
         if not _LEAST_KEPT <= request.rules.keep <= 1:
@@ -157,12 +155,13 @@ class _Generation:
         self.runs, self.request, self.machine = runs, request, machine
         self.target = find_target(Path(request.to), request.format)
         self.search: dict[str, Any] | None = None
+        check_room(self.target, request.n, runs[0].env()["data"])
         self._take([meant_generator(run) for run in runs])
         first = self.samplers[0]
         self.counts = class_counts(first, request.n, request.classes, request.like)
         self.judge: Judge | None = None
         self.images: Images | None = None
-        self.unscored = unscored
+        self.unscored = "" if request.scores else "they were not asked for (--no-scores)"
         try:
             self.images = real_images(runs[0])
             self.judge = find_judge(self.images, str(machine.device))
@@ -173,9 +172,7 @@ class _Generation:
             if self.images is not None:
                 self.unscored = error.problems[0].replace(self.images.source, Path(self.images.source).name)
         if request.label_with and first.conditional:
-            raise UsageError(
-                "--label-with judge: this run's images have the classes that they were asked for"
-            )
+            raise UsageError("--label-with judge: this run's images have the classes they were asked for")
 
     def _take(self, generators: list[Kept]) -> None:
         """Draw from these generators, one of each run."""
@@ -203,7 +200,7 @@ class _Generation:
         self.shares, self.request = setting.shares, replace(request, spread=setting.spread, rules=rules)
         self._take(trials.generators(setting))
 
-    def make(self, progress: Progress, report: Callable[[str], object]) -> DataSet:
+    def make(self, progress: Progress) -> DataSet:
         """Make the set; of several processes, each makes its share."""
         request, target, rules = self.request, self.target, self.request.rules
         wanted = cells_of(self.counts or [request.n], self.shares)
@@ -229,10 +226,6 @@ class _Generation:
                 if not draft.finished.exists():
                     draft.join()
                     candidates = request.n if assessed is None else len(assessed.confidence)
-                    if not self.unscored:
-                        report(
-                            f"scoring {min(request.n, _SCORED):,} images for the card; --no-scores does not"
-                        )
                     self._write_card(draft, stream, candidates, selection.dropped if selection else {})
                 draft.place()
         agree(None)
@@ -267,6 +260,8 @@ class _Generation:
     def _write_card(self, draft: Draft, stream: Stream, candidates: int, dropped: dict[str, int]) -> None:
         plan, request = draft.plan, self.request
         count = min(plan.n, _SCORED)
+        if not self.unscored:
+            request.report(f"scoring {count:,} images for the card; --no-scores does not")
         places = np.arange(count) if plan.places is None else plan.places[:count]
         pixels = np.concatenate([pixels for _, pixels in stream.at(places)])
         own = plan.labels is not None and not plan.layout.confident  # the judge would agree with itself

@@ -45,8 +45,7 @@ def judge(
 ) -> Judge:
     """Train the judge of a data set and keep it in the cache; called again after an interruption, it goes on.
 
-    A judge of these data that is more often right on the held-out images, also a shipped one, stays and is
-    what is returned; one of another seed is kept beside it.
+    One that is there, or shipped, and more often right on the held-out images stays, and is returned.
 
     Args:
         data: labelled images, by name, path or as they are.
@@ -89,17 +88,21 @@ def judge(
         command=command,
         torch=torch.__version__,
     )
-    others = [] if seed else [(each, read_record(each).accuracy) for each in judges_of(images)]
-    better = [(each, accuracy) for each, accuracy in others if accuracy > record.accuracy]
     with storage_errors():
-        if not better:
-            save_judge(path, classifier.net, record)
+        path = _kept(path, classifier, record, images)
     draft.unlink(missing_ok=True)
-    if better:
-        path, accuracy = better[0]
-        names = f"{accuracy:.2%} of held-out images rightly, the new one {record.accuracy:.2%}"
-        logging.getLogger(__name__).info("kept    the judge that was there: it names %s", names)
     return load_judge(path, str(machine.device))
+
+
+def _kept(path: Path, classifier: Classifier, record: Record, images: Images) -> Path:
+    """Save a judge, unless one that it would replace is more often right; give the place of the better."""
+    for other in () if record.seed else judges_of(images):
+        if (accuracy := read_record(other).accuracy) > record.accuracy:
+            names = f"{accuracy:.2%} of held-out images rightly, the new one {record.accuracy:.2%}"
+            logging.getLogger(__name__).info("kept    the judge that was there: it names %s", names)
+            return other
+    save_judge(path, classifier.net, record)
+    return path
 
 
 def _train(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gander.cli.options import Json
-from gander.cli.progress import duration, say
+from gander.cli.progress import duration, say, say_next
 from gander.cli.tables import make_table, print_table
 from gander.errors import UsageError
 from gander.files import check_free
@@ -78,7 +78,7 @@ def evaluate(
             _show(evaluation, facts)
     if not as_json:
         say(f"page    {folder / 'page.html'}\nscores  {folder / 'scores.json'}")
-        say(f"next    gander sample {run.path}" if run else f"next    gander data {subject}")
+        say_next(*(("sample", run.path) if run else ("data", subject)))
 
 
 def _check_use(use: bool, quick: bool, fresh: bool, mix: bool) -> None:

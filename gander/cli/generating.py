@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperCommand
 
 from gander.cli.options import Classes, GeneratorNames, Json
-from gander.cli.progress import duration, say
+from gander.cli.progress import duration, say, say_next
 from gander.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -117,5 +117,4 @@ def _show(data_set: DataSet, seconds: float, as_json: bool) -> None:
     )
     say(f"card    {data_set.page}")
     say(f"        {n:,} images in {duration(seconds)}, {n / seconds:,.0f} a second")
-    use = " --use" if facts["counts"] else ""
-    say(f"next    gander evaluate {data_set.path} --against DATA{use}")
+    say_next("evaluate", data_set.path, "--against", "DATA", *["--use"] * bool(facts["counts"]))

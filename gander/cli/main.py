@@ -10,11 +10,13 @@ import os
 import signal
 import sys
 import traceback
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
+from gander import __version__
 from gander.cli.benching import bench
+from gander.cli.caching import cache
 from gander.cli.checking import check
 from gander.cli.curing import cure
 from gander.cli.dashing import dash, report
@@ -34,10 +36,23 @@ app = typer.Typer(
     help="Train GANs on small images, look hard at what happens, and say what it means.",
     epilog="Start with: gander train quickstart",
     no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def _whole(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, help="Say which gander this is.")
+    ] = False,
+) -> None:
+    if version:
+        print(f"gander {__version__}")
+        raise typer.Exit
+
 
 for _verb in (train, resume, sample, runs, recipes, data, explain, judge, evaluate):
     app.command()(_verb)
@@ -51,6 +66,7 @@ app.command()(export)
 app.command()(report)
 app.command()(dash)
 app.command()(bench)
+app.command()(cache)
 
 
 def main() -> None:
@@ -76,6 +92,7 @@ def main() -> None:
     except Exception as error:
         if hasattr(error, "show"):  # the command line's own, which knows its usage
             error.show()
+            _say_setting(str(getattr(error, "option_name", "")))
             sys.exit(2)
         traceback.print_exc()
         _tell("this is a bug in gander, not a mistake of yours; please report it with the lines above")
@@ -88,6 +105,16 @@ class _Notes(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         # sys.stderr of this moment: a live line on a terminal takes it over, to print above itself
         print(record.getMessage(), file=sys.stderr, flush=True)
+
+
+def _say_setting(option: str) -> None:
+    """Answer --epochs with train.epochs=..., which a recipe's settings are typed as."""
+    if sys.argv[1:2] == ["train"] and option:
+        from gander.recipe.problems import meant_settings
+        from gander.recipe.schema import Recipe
+
+        for path in meant_settings(option.strip("-").replace("-", "_"), Recipe)[:1]:
+            _tell(f"settings are typed without dashes: gander train RECIPE {path}=...")
 
 
 def _terminate(number: int, _: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -28,6 +29,11 @@ def say(text: str) -> None:
         sys.stdout = open("/dev/null", "w")  # noqa: SIM115 - lives as long as the process
 
 
+def say_next(*words: object) -> None:
+    """Print the next sensible command, as it is typed in a shell."""
+    say(f"next    {shlex.join(['gander', *map(str, words)])}")
+
+
 class TrainingProgress(Watcher):
     """Shows losses, D(real), D(fake), images a second and time left; a context manager."""
 
@@ -51,7 +57,11 @@ class TrainingProgress(Watcher):
         self._began, self._start, self._total = time.monotonic(), images, total
         for note in notes:
             say(note)
-        say(f"run {run.path}: {total:,} images" + (f", going on after {images:,}" if images else ""))
+        done = f", going on after {images:,}" if images else ""
+        if images >= total:
+            place = shlex.quote(str(run.path))
+            done = f", finished; gander resume {place} train.images={2 * total} goes further"
+        say(f"run {run.path}: {total:,} images{done}")
         if sys.stdout.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn

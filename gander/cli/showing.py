@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from gander.cli.options import Classes, GeneratorName, Json
-from gander.cli.progress import say
+from gander.cli.progress import say, say_next
 from gander.cli.tables import make_table, print_table
 from gander.errors import DataError, GanderError, UsageError, did_you_mean
 from gander.files import check_folder, check_free
@@ -67,7 +67,7 @@ def sample(
         say(json.dumps({"run": str(found.path), "picture": str(path), "seed": seed}))
     else:
         say(f"{'walk' if walk else 'samples'} {path}")
-        say(f"next    gander sample {found.path} --seed {seed + 1}")
+        say_next("sample", found.path, "--seed", seed + 1)
 
 
 def runs(as_json: Json = False) -> None:
@@ -86,12 +86,19 @@ def runs(as_json: Json = False) -> None:
     if not rows:
         say(f"no run in {runs_root()} yet\nnext    gander train quickstart")
         return
-    table = make_table("run", "what", "data", "images", "state", "began")
+    table = make_table("run", "what", "edits", "seed", "data", "images", "fd-judge", "state", "began")
     for row in rows:
-        done = f"{row['images']:,} / {row['total']:,}"
-        table.add_row(row["run"], row["title"], row["data"], done, row["state"], row["began"])
+        done, best = f"{row['images']:,} / {row['total']:,}", row.get("fd-judge")
+        more = (
+            row.get("edits", ""),
+            str(row.get("seed", "")),
+            row["data"],
+            done,
+            f"{best:.3g}" if best else "",
+        )
+        table.add_row(row["run"], row["title"], *more, row["state"], row["began"])
     print_table(table)
-    say(f"next    gander sample {rows[0]['run']}")
+    say_next("sample", rows[0]["run"])
 
 
 def _offer(run: Pretrained) -> dict[str, Any]:
@@ -114,6 +121,9 @@ def _summary(run: Run) -> dict[str, Any]:
     loss = history.last("loss/g")
     return summary | {
         "title": recipe["title"],
+        "edits": env.get("edits", ""),
+        "seed": recipe["seed"],
+        "fd-judge": (run.best_score() or {}).get("fd-judge"),
         "data": Path(env["data"]["source"]).name,
         "images": images,
         "total": env["images_total"],
@@ -126,6 +136,7 @@ def _summary(run: Run) -> dict[str, Any]:
 def recipes(
     name: Annotated[str | None, typer.Argument(help="Show this one, as it can be copied.")] = None,
     other: Annotated[str | None, typer.Argument(help="Show the edits that make this of NAME.")] = None,
+    resolved: Annotated[bool, typer.Option("--resolved", help="With every setting and its value.")] = False,
     as_json: Json = False,
 ) -> None:
     """List the shipped recipes, show one, or show how two differ; both may be .toml files."""
@@ -140,9 +151,14 @@ def recipes(
         print_table(table)
         say("next    gander recipes NAME shows one; gander train NAME runs it")
     elif other is None:
-        say(
-            json.dumps({"name": name, "recipe": recipe_tree(name)}) if as_json else recipe_text(name).rstrip()
-        )
+        tree, text = recipe_tree(name), recipe_text(name)
+        if resolved:
+            from gander.recipe.read import load_recipe
+            from gander.recipe.write import recipe_toml
+
+            whole = load_recipe(name)
+            tree, text = whole.as_tree(), recipe_toml(whole)
+        say(json.dumps({"name": name, "recipe": tree}) if as_json else text.rstrip())
         if not as_json and sys.stdout.isatty():  # a copy by > FILE stays a recipe
             say(f"\n# next    gander train {name}, or copy it: gander recipes {name} > mine.toml")
     else:

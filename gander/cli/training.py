@@ -7,14 +7,16 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gander.cli.options import Json, RunName
-from gander.cli.progress import TrainingProgress, say
+from gander.cli.progress import TrainingProgress, say, say_next
 from gander.errors import UsageError
+from gander.recipe.shipped import recipe_tree
 from gander.run import Run
 
 
@@ -58,11 +60,18 @@ def train(
     _follow(work, as_json)
 
 
-def resume(run: RunName, as_json: Json = False) -> None:
-    """Go on with a run exactly where it stopped."""
+def resume(
+    run: RunName,
+    edits: Annotated[
+        list[str] | None, typer.Argument(metavar="[PATH=VALUE]...", help="Go on in a new run, so edited.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Go on with a run exactly where it stopped; with train.images=N, train it longer, in a new run."""
     from gander.training import loop
 
-    _follow(lambda progress: loop.resume(run, progress), as_json)
+    go_on = partial(loop.branch, run, edits) if edits else partial(loop.resume, run)
+    _follow(lambda progress: go_on(watcher=progress), as_json)
 
 
 def _follow(work: Callable[[TrainingProgress | None], Run], as_json: bool) -> None:
@@ -100,4 +109,6 @@ def _close(run: Run, as_json: bool) -> None:
     best = run.best_score()
     if best is not None and run.best_file.exists():
         say(f"best    {run.best_file}: fd-judge {best['fd-judge']:.3g} after {best['images']:,} images")
-    say(f"next    gander sample {run.path} --walk")
+    if not scores.images and history.images and recipe_tree(str(run.recipe_file))["evaluate"]["every"]:
+        say("scores  none: they want a judge of the data, and time (evaluate.every, evaluate.share)")
+    say_next("sample", run.path, "--walk")

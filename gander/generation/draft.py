@@ -24,7 +24,7 @@ from gander.errors import StorageError, UsageError
 from gander.files import check_free, disk_refusals, locked, sync, write_whole
 from gander.generation.load import BLOCK
 from gander.generation.stream import Indices
-from gander.generation.target import CARD, PLAN, Target, is_spent
+from gander.generation.target import CARD, PLAN, Target, check_bytes, is_spent
 
 PART = 40 * BLOCK
 """The most images of a part, which one process makes and which is there whole or not at all."""
@@ -131,15 +131,12 @@ class Draft:
             self._lock = locked(place, "making")
             for left in self.parts.glob(".making-*"):
                 left.unlink()
-            free = shutil.disk_usage(place).free
-            if needed > free:
+            try:
+                check_bytes(self.target.path, needed)
+            except StorageError:
                 if not begun:
                     shutil.rmtree(place)
-                raise StorageError(
-                    f"{self.target.path}: up to {needed / 1e6:,.0f} MB are needed there, and "
-                    f"{free / 1e6:,.0f} MB are free",
-                    hint="--to another disk, or a smaller -n",
-                )
+                raise
             plan = {"plan": self.plan.digest(), "machine": self.plan.machine}
             write_whole(place / PLAN, json.dumps(plan).encode())
 

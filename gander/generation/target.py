@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gander.data.formats.all import written_formats
-from gander.data.formats.format import WrittenFormat
-from gander.errors import UsageError, did_you_mean
+from gander.data.formats.format import Layout, WrittenFormat
+from gander.errors import StorageError, UsageError, did_you_mean
 from gander.files import LOCK, check_free
 
 CARD = ("README.md", "dataset.json", "recipe.toml", "sheet.png")
@@ -76,7 +79,7 @@ def find_target(path: Path, wanted: str | None) -> Target:
     named = next((name for name, suffix in suffixes.items() if path.name.endswith(suffix)), None)
     if named and wanted and formats[named] is not formats[wanted]:
         raise UsageError(f'--to "{path}": is named like {named}, and --format says {wanted}')
-    if wanted is None and named is None and path.suffix[1:].isalpha():
+    if wanted is None and named is None and re.fullmatch(r"\.(?!v\d)[A-Za-z]+\d?", path.suffix):
         ending = path.suffix[1:]
         raise UsageError(
             f'--to "{path}": no format is called {ending}; allowed are {", ".join(formats)}'
@@ -91,6 +94,21 @@ def find_target(path: Path, wanted: str | None) -> Target:
     elif not target.draft.exists():
         check_free(path, path.with_name(target.card_file("README.md").name))
     return target
+
+
+def check_room(target: Target, n: int, data: Mapping[str, Any]) -> None:
+    """Raise StorageError where the disk cannot hold n images like `data`, before any is planned."""
+    layout = Layout((), (data["channels"], data["size"], data["size"]), False)
+    if not target.draft.exists():
+        check_bytes(target.path, n * target.format.bytes_each(layout))
+
+
+def check_bytes(path: Path, needed: float) -> None:
+    """Raise StorageError where the disk of a path has less room."""
+    place = next(folder for folder in path.absolute().parents if folder.exists())
+    if needed > (free := shutil.disk_usage(place).free):
+        room = f"up to {needed / 1e6:,.0f} MB are needed there, and {free / 1e6:,.0f} MB are free"
+        raise StorageError(f"{path}: {room}", hint="--to another disk, or a smaller -n")
 
 
 def is_spent(draft: Path) -> bool:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from typing import Annotated, ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import _SpectralNorm
 
 from gander.errors import RecipeError
-from gander.registry import Technique
+from gander.registry import Technique, one_or_more
 from gander.schedule import Clock, NonNegative
 
 
@@ -147,4 +147,4 @@ class ClipWeights(Rewire):
                 weight.clamp_(-limit, limit)
 
 
-Rewires = Annotated[tuple[Rewire, ...], Field(strict=False, max_length=16)]
+Rewires = Annotated[tuple[Rewire, ...], BeforeValidator(one_or_more), Field(strict=False, max_length=16)]

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from gander.registry import Technique, subkinds
+from gander.schedule import Ramp
 
 
 def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -18,6 +20,15 @@ def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from subkinds(annotation) if takes_any else (annotation,)  # type: ignore[arg-type]
     for part in typing.get_args(annotation):
         yield from models_in(part)
+
+
+def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, type[BaseModel], FieldInfo]]:
+    """Give path, table and field of every setting of a recipe's tables; a technique is one setting."""
+    for name, field in model.model_fields.items():
+        yield f"{prefix}{name}", model, field
+        for inner in {*models_in(field.rebuild_annotation())}:
+            if not issubclass(inner, Technique | Ramp):
+                yield from settings_of(inner, f"{prefix}{name}.")
 
 
 def kind_of(model: type[BaseModel]) -> str:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from gander.errors import did_you_mean, nearest, shorten, show
 from gander.patch import show_patch
-from gander.recipe.catalogue import kind_of, models_in, setting_names
+from gander.recipe.catalogue import kind_of, models_in, setting_names, settings_of
 
 _MOST = 20  # more problems than a person reads at once
+_WORDS = tomllib.loads(Path(__file__).with_name("synonyms.toml").read_text("utf-8"))
+
 _Loc = tuple[int | str, ...]
 
 
@@ -38,7 +42,8 @@ def _line(path: str, fault: Any, model: type[BaseModel]) -> str:
             return f"{path} is missing"
         case "union_tag_invalid":
             tag, allowed = str(fault["ctx"]["tag"]), re.findall(r"'(.*?)'", fault["ctx"]["expected_tags"])
-            return f"{path}.kind = {show(tag)}: allowed are {', '.join(allowed)}{did_you_mean(tag, allowed)}"
+            meant = about(tag) or did_you_mean(known_as(tag), allowed)
+            return f"{path}.kind = {show(tag)}: allowed are {', '.join(allowed)}{meant}"
         case "union_tag_not_found":
             return f'{given}: no kind is given; write {{ kind = "..." }}'
         case "literal_error":
@@ -56,15 +61,36 @@ def _line(path: str, fault: Any, model: type[BaseModel]) -> str:
             return f"{given}: {says[:1].lower()}{says[1:]}"
 
 
+def known_as(word: str) -> str:
+    """Give the name here of what others call so; else the word."""
+    word = word.lower().replace("-", "_")
+    return str(_WORDS["names"].get(word, word))
+
+
+def about(word: str) -> str:
+    """Say what is known of a word that is no single setting or technique; "" of others."""
+    text = _WORDS["about"].get(known_as(word))
+    return f"; {text}" if text else ""
+
+
+def meant_settings(word: str, model: type[BaseModel]) -> list[str]:
+    """Give the paths of the settings, anywhere in a recipe, that a word means."""
+    ends = {known_as(word), word}
+    paths = [path for path, *_ in settings_of(model)]
+    return [path for path in paths if path.rpartition(".")[2].removeprefix("g_").removeprefix("d_") in ends]
+
+
 def _unknown_setting(path: str, fault: Any, model: type[BaseModel]) -> str:
     *_, key = fault["loc"]
     table = path.rpartition(".")[0]
     names = sorted({name for part in _models_at(fault["loc"][:-1], model) for name in setting_names(part)})
-    match = nearest(str(key), names)
-    right = f"{table}.{match}" if table else match
+    elsewhere = next(iter(meant_settings(str(key), model)), None)
+    match = nearest(str(key), names) if table or not elsewhere else None
+    right = f"{table}.{match}" if match and table else match or elsewhere
     whole = isinstance(fault["input"], str | int | float) and not show(fault["input"]).endswith("...")
     typed = f", as in {show_patch({str(right): fault['input']})}" if whole else ""
-    meant = f'; did you mean "{match}"{typed}?' if match else ""
+    meant = f'; did you mean "{match or elsewhere}"{typed}?' if right else ""
+    meant = about(str(key)) or meant
     return (
         f"{path} = {show(fault['input'])}: {table or f'a {model.__name__.lower()}'} has no such setting; "
         f"it has: {', '.join(names)}{meant}"

@@ -22,6 +22,7 @@ from gander.patch import Patch, as_patch, difference
 from gander.recipe.merge import edit
 from gander.recipe.plugins import import_plugins
 from gander.recipe.problems import problem_lines
+from gander.registry import one_or_more
 from gander.schedule import Scalar, Settings, Share, within
 from gander.techniques import (  # noqa: F401 - as above
     ada,
@@ -49,10 +50,6 @@ def _shortest(technique: Settings) -> Any:
     """Write a technique without settings as its name alone, as it was always written."""
     settings = technique.model_dump(mode="json", by_alias=True)
     return settings["kind"] if len(settings) == 1 else settings
-
-
-def _one_or_more(value: Any) -> Any:
-    return value if isinstance(value, list | tuple) else (value,)
 
 
 def _one_as_itself(values: tuple[Settings, ...]) -> Any:
@@ -157,7 +154,7 @@ class Rewiring(Settings):
 
 Averages = Annotated[
     tuple[Average, ...],
-    BeforeValidator(_one_or_more),
+    BeforeValidator(one_or_more),
     PlainSerializer(_one_as_itself),
     Field(strict=False, min_length=1, max_length=8, description="the first is sampled from"),
 ]

@@ -7,10 +7,11 @@ from typing import Annotated, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
 
 from gander.chance import mean_of_all, rand
+from gander.registry import one_or_more
 from gander.schedule import NonNegative
 from gander.techniques.slots import Kind, Penalty, Scene, Seen, Side
 
@@ -147,4 +148,4 @@ class AuxiliaryClassifier(Penalty):
         return scene.clock.now(self.weight) * torch.stack(terms).sum(0) if terms else None
 
 
-Penalties = Annotated[tuple[Penalty, ...], Field(strict=False, max_length=16)]
+Penalties = Annotated[tuple[Penalty, ...], BeforeValidator(one_or_more), Field(strict=False, max_length=16)]

@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from torch import Tensor
 
 from gander.chance import rand, randn
+from gander.registry import one_or_more
 from gander.schedule import Clock, NonNegative, Share
 from gander.techniques.slots import View
 
@@ -96,4 +97,4 @@ def _cutout(images: Tensor) -> Tensor:
     return images.masked_fill(hole, 0)
 
 
-Views = Annotated[tuple[View, ...], Field(strict=False, max_length=8)]
+Views = Annotated[tuple[View, ...], BeforeValidator(one_or_more), Field(strict=False, max_length=8)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from gander.chance import alone, rank
+from gander.chance import alone, rank, world_size
 from gander.files import append_row
 from gander.history import chained
 from gander.recipe.schema import Recipe
@@ -20,6 +20,10 @@ from gander.training.probes.weights import Kept, keep_weights
 
 if TYPE_CHECKING:
     from gander.training.session import Session
+
+
+_FIRST = 1_000  # images, which even a slow net on a slow machine has seen within minutes
+_SAFE_SECONDS = 300.0  # the most that a kill may cost
 
 
 class Chore:
@@ -109,10 +113,11 @@ class Probe(Chore):
 
 
 class Samples(Chore):
-    """Draw the sheet of the fixed latents."""
+    """Draw the sheet of the fixed latents; at first also after 1, 2, 4, 8 ... thousand images."""
 
     def due(self, session: Session, before: int, now: int) -> bool:
-        return session.finished or crossed(self.every, before, now)
+        early = self.every > now and (before // _FIRST).bit_length() != (now // _FIRST).bit_length()
+        return session.finished or early or crossed(self.every, before, now)
 
     def __call__(self, session: Session) -> None:
         if rank() == 0:
@@ -149,14 +154,22 @@ class NextStage(Chore):
 
 
 class Save(Chore):
-    """Write a checkpoint and the generator's file; also at the best score so far."""
+    """Write a checkpoint and the generator's file; also at the best score so far, and every five minutes.
+
+    Several processes would have to agree on the time, and keep to the images.
+    """
+
+    _saved_at = math.inf  # until the first step
 
     def due(self, session: Session, before: int, now: int) -> bool:
         scored_now = bool(session.scorer.scored) and session.scorer.scored[-1]["images"] == now
-        return super().due(session, before, now) or (scored_now and session.scorer.is_best(now))
+        self._saved_at = min(self._saved_at, time.monotonic())
+        late = self.every and world_size() == 1 and time.monotonic() - self._saved_at > _SAFE_SECONDS
+        return super().due(session, before, now) or late or (scored_now and session.scorer.is_best(now))
 
     def __call__(self, session: Session) -> None:
         session.save()
+        self._saved_at = time.monotonic()
 
 
 class Heartbeat(Chore):

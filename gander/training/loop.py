@@ -24,6 +24,7 @@ from gander.engine.streams import global_streams_kept
 from gander.errors import DataError, Interrupted, RecipeError, UsageError
 from gander.files import append_row, disk_refusals, storage_error
 from gander.generation.ancestry import Ancestry
+from gander.patch import as_patch, show_patch
 from gander.recipe.read import load_recipe, read_recipe
 from gander.recipe.schema import Recipe
 from gander.recipe.write import recipe_toml
@@ -64,6 +65,7 @@ def train(
         machine = choose_machine(recipe.engine)
         with global_streams_kept(machine.device):
             session, env, notes = _new_session(recipe, machine)
+            env["edits"] = show_patch(as_patch(patch))
             return _go_on(_created(session, env, run, name or "run"), session, watcher, notes)
 
 
@@ -73,7 +75,7 @@ def resume(run: Run | str | Path, watcher: Watching = None) -> Run:
 
     Raises: CheckpointError where no checkpoint is usable, DataError where the data changed; else as `train`.
     """
-    run = run if isinstance(run, Run) else find_run(str(run))
+    run = run if isinstance(run, Run) else find_run(str(run), unsaved=True)
     if isinstance(run, Pretrained):
         raise UsageError(f"{run.name}: holds a generator alone", hint=f"gander train --from {run.name}")
     recipe = read_recipe(run)
@@ -141,6 +143,7 @@ def branch(
                 )
             take, place = (adopt_generator, parent.name) if shipped else (adopt, str(parent.path.absolute()))
             left_out = take(session.trainer, checkpoint.tensors, images, steps)
+            env["edits"] = show_patch(as_patch(patch))
             env["branched"] = {"from": place, "images": images, "not_taken": left_out}
             notes = [f"branched from {place} after {images:,} images" + "; D is new" * shipped, *notes]
             notes += [f"not taken: {line}" for line in left_out]

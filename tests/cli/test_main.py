@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import sys
 import pytest
 import torch
 
-from gander import errors
+from gander import __version__, errors
 from gander.run import Run, writing
 from gander.training import trainer
 from gander.training.loss import d_loss
@@ -25,6 +26,20 @@ def test_help_is_an_answer_and_no_words_are_a_question(gander):
         told = gander(verb, "-h")
         assert (told.code, told.err) == (0, "")
         assert f"gander {verb}" in told.out
+
+
+def test_the_version_is_said(gander):
+    assert gander("--version").out == f"gander {__version__}\n"
+
+
+def test_the_cache_says_how_large_it_is_and_is_cleared_in_parts(gander, tmp_path, monkeypatch):
+    monkeypatch.setenv("GANDER_CACHE", str(tmp_path / "cache"))
+    for part in ("images", "judges", "foreign"):
+        (tmp_path / "cache" / part).mkdir(parents=True)
+        (tmp_path / "cache" / part / "file").write_bytes(b"12345")
+    told = json.loads(gander("cache", "--clear", "images", "--json").out)
+    assert told["bytes"] == {"images": 0, "downloads": 0, "features": 0, "judges": 5}
+    assert {path.name for path in (tmp_path / "cache").iterdir()} == {"judges", "foreign"}
 
 
 @pytest.mark.parametrize(
@@ -45,6 +60,10 @@ def test_help_is_an_answer_and_no_words_are_a_question(gander):
         (["sample", "@last"], 2, "there is no run"),
         (["recipes", "quickstrat"], 2, 'did you mean "quickstart"?'),
         (["explain", "emma"], 2, 'did you mean "ema"?'),
+        (["train", "--epochs", "5"], 2, "gander train RECIPE train.epochs=..."),
+        (["cache", "--clear", "imagse"], 2, 'did you mean "images"?'),
+        (["generate", "cifar10-pretrained", "-n", "9", "--to", "x.hdf5"], 2, "no format is called hdf5"),
+        (["generate", "cifar10-pretrained", "-n", "1000000000000", "--to", "x"], 5, "MB are free"),
     ],
 )
 def test_a_mistake_is_told_with_its_exit_code_and_nothing_is_written(words, code, told, gander, runs):

@@ -57,6 +57,22 @@ def test_an_interrupted_run_goes_on_to_the_end_and_prints_one_object(gander, tmp
     assert json.loads(again.out) == told
 
 
+def test_a_finished_run_is_said_to_be_and_is_trained_longer_in_a_new_one(gander, tmp_path, runs):
+    recipe = tiny_file(tmp_path)
+    gander("train", recipe, "seed=3", "penalties=r1", "--run", runs / "my run")
+    done = gander("resume", "@last")
+    assert f"96 images, finished; gander resume '{runs / 'my run'}' train.images=192 goes further" in done.out
+    assert f"next    gander sample '{runs / 'my run'}' --walk" in done.out
+    assert gander("resume", "@last", "train.images=128").code == 0
+    assert find_run("@last").history().images[-1] == 128
+    (stub,) = (tmp_path / "runs").glob("my-run-1")
+    (stub / "generator.safetensors").unlink()
+    assert [find_run("@last").name, find_run("@last", unsaved=True).name] == ["my run", "my-run-1"]
+    rows = json.loads(gander("runs", "--json").out)
+    kept = [[row.get(name) for name in ("edits", "seed", "state")] for row in rows[:2]]
+    assert kept == [["train.images=128", 3, "finished"], ["seed=3 penalties=r1", 3, "finished"]]
+
+
 def test_a_used_directory_is_refused_and_stays_as_it_is(gander, tmp_path):
     recipe = tiny_file(tmp_path)
     assert json.loads(gander("train", recipe, "--run", tmp_path / "run", "--json").out)["images"] == 96

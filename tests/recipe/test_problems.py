@@ -101,6 +101,32 @@ def tables() -> Iterator[tuple[dict[str, object], str, type[BaseModel]]]:
                 yield {slot: {"kind": kind}}, slot, model
 
 
+@pytest.mark.parametrize(
+    ("patch", "says"),
+    [
+        ({"lr": 0.1}, 'did you mean "train.g_lr", as in train.g_lr=0.1?'),
+        ({"train.learning_rate": 0.1}, 'did you mean "train.g_lr", as in train.g_lr=0.1?'),
+        ({"epochs": 5}, 'did you mean "train.epochs", as in train.epochs=5?'),
+        ({"optimizer": "adam"}, "Adam is the optimiser of both nets: train.g_lr, train.d_lr, train.beta1"),
+        ({"objective": "BCE"}, 'did you mean "non_saturating"?'),
+        ({"objective": "wgan-gp"}, "type objective=wasserstein penalties=gradient_penalty"),
+    ],
+)
+def test_the_words_of_others_are_answered_with_the_names_here(patch, says):
+    (problem,) = problems(patch)
+    assert says in problem
+
+
+def test_one_technique_needs_no_list():
+    edits = ["penalties=r1", "penalties.r1.weight=3", "views=diffaugment", "rewires.generator=spectral_norm"]
+    recipe = load_recipe("shapes-dcgan", edits)
+    assert [(each.kind, each.weight) for each in recipe.penalties] == [("r1", 3)]
+    assert [each.kind for each in (*recipe.views, *recipe.rewires.generator)] == [
+        "diffaugment",
+        "spectral_norm",
+    ]
+
+
 def typos(name):
     """Give words one slip away: a letter left out, doubled, replaced, two swapped."""
     for place in range(len(name)):

@@ -8,6 +8,24 @@ from gander.training.trainer import Trainer
 from tests.tiny import BATCH, tiny
 
 
+def test_sheets_come_early_and_checkpoints_every_five_minutes(tmp_path, monkeypatch):
+    now, saved, drawn = [0.0], [], []
+
+    def step(self):
+        now[0] += 200.0
+        return work(self)
+
+    work = Trainer.step
+    monkeypatch.setattr("gander.training.chores.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("gander.training.chores._FIRST", 16)
+    monkeypatch.setattr(Trainer, "step", step)
+    monkeypatch.setattr(Session, "save", lambda self: saved.append(self.images_done))
+    monkeypatch.setattr(Session, "draw_samples", lambda self: drawn.append(self.images_done))
+    train(tiny(tmp_path, patch={"every.save": 10_000, "every.samples": 80}), tmp_path / "run")
+    assert saved == [24, 40, 56, 72, 88, 96]
+    assert drawn == [16, 32, 64, 80, 96]
+
+
 def test_the_speed_is_that_of_steps_whatever_sheets_and_checkpoints_take(tmp_path, monkeypatch):
     now = [0.0]
 
