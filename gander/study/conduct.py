@@ -83,7 +83,8 @@ def conduct(
     """
     study = read_study(file)
     recipes = load_recipes(study)
-    if folder.exists() and not (folder / FILE).exists() and any(folder.iterdir()):
+    others = [each for each in folder.glob("*") if not each.name.startswith(".")]
+    if others and not (folder / FILE).exists():
         raise UsageError(f'--to "{folder}": is already there and holds no study', hint="another --to")
     with disk_refusals(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -54,6 +54,11 @@ def test_all_arms_of_a_seed_come_before_the_next_seed_and_the_baseline_first(stu
     assert {*launcher.started} == {f"{arm}/{seed}" for arm in ("plain", "one", "two") for seed in range(3)}
 
 
+def test_no_arm_always_comes_first_after_the_baseline(study):
+    _, launcher = study(seeds=8)
+    assert {name.partition("/")[0] for name in launcher.started[1::3]} == {"one", "two"}
+
+
 def test_trials_differ_in_their_arm_and_seed_alone_and_engine_and_scores_are_pinned(study, tmp_path):
     import tomllib
 
@@ -95,6 +100,15 @@ def test_a_study_killed_anywhere_and_extended_before_its_end_has_the_table_of_on
     assert table(results) == table(whole)
     assert "two/1" not in launcher.started
     assert {*states(tmp_path / "out").values()} == {"done"}
+
+
+def test_a_study_killed_while_its_costs_are_measured_begins_again(study, monkeypatch, tmp_path):
+    with monkeypatch.context() as patched:
+        patched.setattr(Fake, "finish", lambda *_, **__: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            study()
+    assert (tmp_path / "out").is_dir()
+    assert len(study()[1].started) == 9
 
 
 def test_more_seeds_and_arms_later_run_what_is_new_alone(study):

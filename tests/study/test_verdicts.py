@@ -193,6 +193,10 @@ def test_planned_looks_share_the_error_as_the_tables_say(looks, level):
     assert level_at_looks(looks, 2) == pytest.approx(level, abs=0.0015)
 
 
+def test_with_very_many_arms_the_noise_is_known_and_two_looks_have_pococks_level():
+    assert level_at_looks((5, 10), 200) == pytest.approx(0.0294, abs=0.0015)
+
+
 def test_one_look_costs_nothing():
     assert level_at_looks((5,), 4) == 0.05
 
