@@ -20,7 +20,7 @@ from .bases import base_recipe
 from .changes import Sabotage
 from .datasets import clean_file, spoilt_file
 from .plan import Planned
-from .scoring import score
+from .scoring import Worth, score
 
 
 def make(run: Planned, work: Path, data: Path | None) -> str:
@@ -38,7 +38,7 @@ def make(run: Planned, work: Path, data: Path | None) -> str:
     if not onset and run.sabotage.patch is not None:
         recipe = recipe.patched(run.sabotage.patch(recipe))
     began = time.monotonic()
-    ended, value, onset = _train(recipe, folder, run, onset, work)
+    ended, worth, onset = _train(recipe, folder, run, onset, work)
     label: dict[str, Any] = {
         "name": run.name,
         "kind": run.kind,
@@ -53,11 +53,12 @@ def make(run: Planned, work: Path, data: Path | None) -> str:
         "split": run.split,
         "round": run.round,
         "ended": ended,
-        "score": value,
+        "score": worth and worth.distance,
+        "coverage": worth and worth.coverage,
         "seconds": round(time.monotonic() - began, 1),
     }
     (folder / "label.json").write_text(json.dumps(label, indent=1))
-    return f"{label['seconds']} s, score {value if value is None else round(value, 2)}, {ended}"
+    return f"{label['seconds']} s, {worth}, {ended}"
 
 
 def done(work: Path, run: Planned) -> bool:
@@ -67,7 +68,7 @@ def done(work: Path, run: Planned) -> bool:
 
 def _train(
     recipe: Recipe, folder: Path, run: Planned, onset: int, work: Path
-) -> tuple[str, float | None, int]:
+) -> tuple[str, Worth | None, int]:
     """Train; give how it ended, its score, and after how many images it was broken."""
     sessions: list[_Broken] = []
 

@@ -3,11 +3,14 @@
 The Fréchet distance, of 2,000 images to as many that no run was shown, in the features of the data set's
 shipped judge, images enlarged to its size. For a run with labels each image's label stands beside its
 features, as far apart as the features are wide, so that images of another class than asked for count.
+Coverage in the same features, of 1,000 images by as many, sees what a distance of means and covariances does
+not: fakes that are few, but good.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -20,26 +23,38 @@ from gander.engine.exact import exact
 from gander.generation.load import Sampler
 from gander.scores.frechet import Moments, frechet_distances
 from gander.scores.judge import Judge, load_judge
+from gander.scores.neighbours import precision_recall_density_coverage
 
 from .datasets import aside
 
 N = 2_000
+COVERED = 1_000
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What a generator is worth: less is better of the distance, more of the coverage."""
+
+    distance: float
+    coverage: float
 
 
 @exact()
-def score(sampler: Sampler, work: Path, data: str) -> float:
-    """Give the distance of what a sampler makes; infinite where it is not finite."""
+def score(sampler: Sampler, work: Path, data: str) -> Worth:
+    """Measure what a sampler makes; infinitely far where its weights are not finite."""
     _, labels = _reals(work, data)
     if not all(weight.isfinite().all() for weight in sampler.generator.parameters()):
-        return math.inf
+        return Worth(math.inf, 0.0)
     made = sampler.images(sampler.draw(N, seed=1), labels if sampler.conditional else None)
-    width, real = _moments(work, data, sampler.conditional, made.shape[2:])
-    return frechet_distances(real, [_joint(data, made, labels, width)])[0]
+    width, real = _joint_reals(work, data, sampler.conditional, made.shape[2:])
+    fake = _joint(data, made, labels, width)
+    near = precision_recall_density_coverage(real[:COVERED], fake[:COVERED])
+    return Worth(frechet_distances(Moments.of(real), [Moments.of(fake)])[0], near.coverage)
 
 
 @cache
-def _moments(work: Path, data: str, labelled: bool, shape: torch.Size) -> tuple[float, Moments]:
-    """Give how wide the features of real images are, where labels count, and their moments."""
+def _joint_reals(work: Path, data: str, labelled: bool, shape: torch.Size) -> tuple[float, Tensor]:
+    """Give how wide the features of real images are, where labels count, and features with labels."""
     images, labels = _reals(work, data)
     if images.shape[2:] != shape:
         images = F.interpolate(images.float(), shape, mode="area").round().to(torch.uint8)
@@ -47,10 +62,8 @@ def _moments(work: Path, data: str, labelled: bool, shape: torch.Size) -> tuple[
     return width, _joint(data, images, labels, width)
 
 
-def _joint(data: str, images: Tensor, labels: Tensor, width: float) -> Moments:
-    return Moments.of(
-        torch.cat([_features(data, images), width * F.one_hot(labels, int(labels.max()) + 1)], 1)
-    )
+def _joint(data: str, images: Tensor, labels: Tensor, width: float) -> Tensor:
+    return torch.cat([_features(data, images), width * F.one_hot(labels, int(labels.max()) + 1)], 1)
 
 
 def _features(data: str, images: Tensor) -> Tensor:
