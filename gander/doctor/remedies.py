@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any, Literal
@@ -38,7 +39,7 @@ def usual_rate(case: Case, side: str) -> float:
 
 
 def _typed(edits: Mapping[str, Any]) -> Patch:
-    return tuple(show_patch({path: value}) for path, value in edits.items())
+    return tuple(shlex.split(show_patch(edits)))  # as a program reads it, without a shell's quotes
 
 
 def _rates(sides: str) -> Callable[[Case], list[Patch]]:
@@ -48,7 +49,7 @@ def _rates(sides: str) -> Callable[[Case], list[Patch]]:
 def _penalty(case: Case) -> list[Patch]:
     """Give a hundredth of each penalty on D's slope."""
     edits = {}
-    for kind in ("r1", "r2", "gradient_penalty", "approximate_r1", "approximate_r2", "lecam"):
+    for kind in ("r1", "r2", "gradient_penalty", "lecam"):
         weight = (case.technique("penalties", kind) or {}).get("weight")
         if isinstance(weight, int | float):
             edits[f"penalties.{kind}.weight"] = float(f"{weight / 100:.2g}")
