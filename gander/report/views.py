@@ -54,6 +54,7 @@ def _details(run: Run) -> dict[str, Any]:
     env, recipe = run.env(), _recipe(run)
     kept = {name: env[name] for name in sorted(env) if isinstance(env[name], str | int | float | bool)}
     return {
+        "place": str(run.path),
         "error": str(run.state().get("error", "")),
         "recipe": run.recipe_file.read_text("utf-8"),
         "settings": dict(_settings(recipe)),

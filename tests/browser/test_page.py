@@ -156,7 +156,8 @@ def test_a_report_shows_what_the_live_page_shows(make_run: Make, tmp_path: Path,
 
 
 def test_a_finding_says_since_when_why_and_what_to_type(make_run: Make, tmp_path: Path, visit: Any):
-    page = visit(report([ill(make_run())], tmp_path / "report.html").as_uri())
+    run = ill(make_run())
+    page = visit(report([run], tmp_path / "report.html").as_uri())
     said = page.locator(".finding").inner_text()
     for part in (
         "mode-collapse",
@@ -167,7 +168,7 @@ def test_a_finding_says_since_when_why_and_what_to_type(make_run: Make, tmp_path
         "above 0.5",
     ):
         assert part in said
-    assert page.locator(".finding pre").inner_text() == "gander train --from one train.g_lr=5e-5"
+    assert page.locator(".finding pre").inner_text() == f"gander train --from {run.path} train.g_lr=5e-5"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

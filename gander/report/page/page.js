@@ -326,16 +326,17 @@
   }
 
   function finding(run, each) {
-    const remedy = (each.remedy || [])[0], causes = (each.causes || []).join(", ");
+    const remedy = (each.remedy || [])[0], causes = (each.causes || []).filter((cause) => cause !== each.code).join(", ");
+    const exact = (each.causes || []).includes(each.code);
     const since = each.since ? `since ${count(each.since)} images` : "before the first step";
     const evidence = (each.evidence || []).map(({ column, value, healthy }) =>
       make("tr", {}, make("td", {}, make("code", {}, column)), make("td", {}, typeof value === "number" ? number(value) : String(value)), make("td", {}, `healthy: ${healthy}`)));
-    const typed = remedy ? `gander train --from ${run.name} ${remedy.map((edit) => /[\s'"{}[\]]/.test(edit) ? `'${edit}'` : edit).join(" ")}` : "";
+    const typed = remedy ? `gander train ${each.since ? `--from ${run.place}` : `${run.place}/recipe.toml`} ${remedy.map((edit) => /[\s'"{}[\]]/.test(edit) ? `'${edit}'` : edit).join(" ")}` : "";
     const { column, direction, bound, within } = each.prediction || {};
     return make("article", { className: `finding ${each.severity}` },
       make("h3", {}, each.code, " ", make("span", { className: "faint" }, `${each.severity}, ${Math.round(100 * each.confidence)} % sure, ${since}`)),
       make("p", {}, each.says || ""),
-      causes ? make("p", {}, `likely because of: ${causes}`) : make("p", { className: "faint" }, "cause unknown"),
+      causes ? make("p", {}, `likely because of: ${causes}`) : exact ? null : make("p", { className: "faint" }, "cause unknown"),
       evidence.length ? make("div", { className: "scroll" }, make("table", {}, make("tbody", {}, ...evidence))) : null,
       typed ? copyable(typed) : null,
       each.prediction ? make("p", { className: "faint" }, `If that is right, ${column} will be ${direction} ${number(bound)} within ${count(within)} images.`) : null,
