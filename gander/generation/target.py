@@ -16,6 +16,7 @@ from gander.files import LOCK, check_free
 
 CARD = ("README.md", "dataset.json", "recipe.toml", "sheet.png")
 PLAN = "plan.json"
+_LARGE = 1_000_000  # images, whose plan alone takes memory; of fewer the draft asks
 
 
 @dataclass(frozen=True)
@@ -97,9 +98,9 @@ def find_target(path: Path, wanted: str | None) -> Target:
 
 
 def check_room(target: Target, n: int, data: Mapping[str, Any]) -> None:
-    """Raise StorageError where the disk cannot hold n images like `data`, before any is planned."""
+    """Raise StorageError where the disk cannot hold a large n images like `data`, before any is planned."""
     layout = Layout((), (data["channels"], data["size"], data["size"]), False)
-    if not target.draft.exists():
+    if n > _LARGE and not target.draft.exists():
         check_bytes(target.path, n * target.format.bytes_each(layout))
 
 
