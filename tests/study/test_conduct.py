@@ -128,7 +128,7 @@ def test_a_finished_study_runs_nothing_again(study):
 
 def test_an_arm_that_changed_is_refused(study):
     study()
-    with pytest.raises(UsageError, match='arm "plain": seeds 0, 1, 2 ran with another recipe'):
+    with pytest.raises(UsageError, match="plain/0, plain/1, plain/2: ran with another recipe"):
         study(more='patch = ["train.beta1=0.3"]', arms=("plain",))
 
 
