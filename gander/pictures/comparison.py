@@ -90,6 +90,8 @@ def draw_bands(
         positive = [value for runs in curves.values() for _, values in runs for value in values if value > 0]
         if better == "lower" and positive and max(positive) > 3 * min(positive):
             axes.set_yscale("log")
+            for plain in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+                plain("{x:g}")
         axes.set_xlabel("images")
         axes.set_ylabel(f"{score}, {better} is better")
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1))

@@ -24,6 +24,7 @@ def write_page(results: Results) -> Path:
     sets = [_data_set(results, data) for data in dict.fromkeys(arm.data for arm in results.arms)]
     values = {
         "study": results.study,
+        "recipe": Path(results.study.recipe).name,
         "sets": sets,
         "closing": results.closing(),
         "digest": study_digest(results.study),

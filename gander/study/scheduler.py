@@ -26,10 +26,8 @@ FINAL = (DONE, *FAILED)
 AGAIN = 2  # times that a trial is tried again whose worker died or had no memory
 _POLL = 0.1  # seconds
 _SAID = ("score", "protocol", "findings", "seconds", "memory", "error", "traceback")  # of an outcome
-_COLLAPSE, _SURE = (
-    "mode-collapse",
-    0.9,
-)  # the doctor's finding, and its confidence, that make a failure of a run
+# The doctor's finding, and its confidence, that make a failure of a run.
+_COLLAPSE, _SURE = "mode-collapse", 0.9
 
 
 class Scheduler:
@@ -115,12 +113,11 @@ class Scheduler:
         if again:
             said["ended"] = outcome["state"]
         self.ledger.note(trial.name, state, job.attempt, said | {"digest": trial.digest})
-        # Numbers and places differ where the fault does not.
-        if (
-            state == CRASHED
-            and self._crashed.setdefault(_kind(outcome["error"], job), trial.arm) != trial.arm
-        ):
-            self._crash = trial.name, outcome["error"]
+        if state == CRASHED:
+            # Numbers and places differ where the fault does not.
+            kind = re.sub(r"[\d.,]+", "#", outcome["error"].replace(job.run, "RUN"))
+            if self._crashed.setdefault(kind, trial.arm) != trial.arm:
+                self._crash = trial.name, outcome["error"]
         self.heard(trial)
         return again
 
@@ -140,10 +137,6 @@ class Scheduler:
         if _COLLAPSE in found and found[_COLLAPSE]["confidence"] >= _SURE:
             said |= {"state": COLLAPSED, "error": found[_COLLAPSE]["says"]}
         return said | {"score": value, "protocol": rows[-1]["protocol"]}
-
-
-def _kind(error: str, job: Job) -> str:
-    return re.sub(r"[\d.,]+", "#", error.replace(job.run, "RUN"))
 
 
 @contextmanager

@@ -64,10 +64,8 @@ def trial_of(arm: Arm, seed: int, recipe: Recipe, images: int, more: Mapping[str
     """
     from gander.recipe.write import recipe_toml
 
-    auto = {
-        name: value for name, value in more["engine"].items() if getattr(recipe.engine, name) in ("auto", 0)
-    }
-    patch = {f"engine.{name}": value for name, value in auto.items()}
+    auto = [name for name in more["engine"] if getattr(recipe.engine, name) in ("auto", 0)]
+    patch = {f"engine.{name}": more["engine"][name] for name in auto}
     patch |= {"seed": seed, "train.images": images, "evaluate.share": 1.0}
     patch["evaluate.every"] = -(-images // more["scores"])
     resolved = recipe.patched(patch)
@@ -76,8 +74,7 @@ def trial_of(arm: Arm, seed: int, recipe: Recipe, images: int, more: Mapping[str
 
 def probe_of(arm: Arm, seed: int, recipe: Recipe, engine: Mapping[str, Any]) -> Trial:
     """Give a trial of a few steps and one score, which tells what the arm costs."""
-    stages = 10 if recipe.train.per_class else 1
-    images = TIMED * recipe.shown_per_step * stages
+    images = TIMED * recipe.shown_per_step * (10 if recipe.train.per_class else 1)
     return trial_of(arm, seed, recipe, images, {"engine": engine, "scores": 1})
 
 
@@ -102,16 +99,11 @@ def list_trials(
 
 def check_unchanged(trials: Sequence[Trial], ledger: Ledger) -> None:
     """Raise UsageError where an arm is no longer what its trials ran with."""
-    changed: dict[str, list[int]] = {}
-    for trial in trials:
-        if ledger.trial(trial.name).get("digest", trial.digest) != trial.digest:
-            changed.setdefault(trial.arm.folder, []).append(trial.seed)
+    rows = ((trial, ledger.trial(trial.name)) for trial in trials)
+    changed = [trial.name for trial, row in rows if row.get("digest", trial.digest) != trial.digest]
     if changed:
         raise UsageError(
-            *(
-                f'arm "{arm}": seeds {", ".join(map(str, seeds))} ran with another recipe than it has now'
-                for arm, seeds in changed.items()
-            ),
+            f"{', '.join(changed[:8])}: ran with another recipe than the study now gives them",
             hint="undo the change, or give the changed arm another name, or the study another --to",
         )
 

@@ -68,6 +68,13 @@ def test_the_page_is_one_file_with_verdicts_pictures_cost_and_digest(study):
     assert all(Image.open(io.BytesIO(base64.b64decode(each))).size > (7, 7) for each in pictures)
 
 
+def test_dots_are_the_seeds_in_which_both_have_a_score(study, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("gander.report.study.draw_differences", lambda rows, *_: drawn.extend(rows) or b"")
+    write_page(read_results(study))
+    assert drawn[0].changes == pytest.approx([0.5, 3.04 / 2.04 - 1])
+
+
 def test_runs_that_were_cleared_away_leave_their_scores_on_the_page(study):
     import shutil
 

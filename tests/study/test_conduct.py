@@ -128,7 +128,7 @@ def test_a_finished_study_runs_nothing_again(study):
 
 def test_an_arm_that_changed_is_refused(study):
     study()
-    with pytest.raises(UsageError, match='arm "plain": seeds 0, 1, 2 ran with another recipe'):
+    with pytest.raises(UsageError, match="plain/0, plain/1, plain/2: ran with another recipe"):
         study(more='patch = ["train.beta1=0.3"]', arms=("plain",))
 
 
@@ -235,6 +235,7 @@ def test_planned_looks_are_read_when_they_are_reached_at_their_own_level(study):
     read = []
     study(seeds=4, more="looks = [2, 4]", listener=Listener(read=read.append))
     assert [max(one.scores["plain"]) + 1 for one in read] == [2, 4]
+    assert not any(read[0].missing.values())
     assert read[0].level == read[1].level < 0.04
     assert read[1].deviations == []
 
