@@ -70,13 +70,14 @@ def worse_again(case: Case) -> Seen | None:
     if len(course) < FEW + 2:
         return None
     best = min(course[1:-2])
-    now = holding(case.probed("distance"), max(1.8 * best, best + 3), rows=3)
+    bound = max(2 * best, best + FAR)
+    now = holding(case.probed("distance"), bound, rows=3)
     if now is None:
         return None
     says = f"the fakes are {now:.3g} times as far from the real images as these are from each other; "
     says += f"it was {best:.3g} before"
-    evidence = Evidence("probe/distance", now, f"at most {1.8 * best:.2g}, as it was {best:.2g}")
-    return Seen("divergence", "warning", doublings(now, 1.8 * best), says, (evidence,))
+    evidence = Evidence("probe/distance", now, f"at most {bound:.2g}, as it was {best:.2g}")
+    return Seen("divergence", "warning", doublings(now, bound), says, (evidence,))
 
 
 def not_learning(case: Case) -> Seen | None:
@@ -259,8 +260,8 @@ def average_far(case: Case) -> Seen | None:
 def eval_differs(case: Case) -> Seen | None:
     """See a G that is far worse with the statistics that batch norm kept than with a batch's own."""
     kept, own = case.probed("distance")[-LAST:], case.probed("distance_train_mode")[-LAST:]
-    now = holding([each / max(other, 1e-9) for each, other in zip(kept, own, strict=False)], 1.6)
-    if now is None or median(kept) < 2.5 or case.share < 0.1:
+    now = holding([each / max(other, 1e-9) for each, other in zip(kept, own, strict=False)], 1.8)
+    if now is None or median(kept) < FAR or case.share < 0.2:
         return None
     says = f"with the statistics that its batch norm kept, G's images are {now:.2g} times as far from the "
     says += "real ones as with those of a batch"
@@ -268,7 +269,7 @@ def eval_differs(case: Case) -> Seen | None:
         Evidence("probe/distance", median(kept), "about that in training mode"),
         Evidence("probe/distance_train_mode", median(own), "about that in evaluation"),
     )
-    return Seen("eval-differs", "warning", doublings(now, 1.6), says, evidence)
+    return Seen("eval-differs", "warning", doublings(now, 1.8), says, evidence)
 
 
 @dataclass(frozen=True)
