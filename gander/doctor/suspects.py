@@ -80,10 +80,10 @@ def signs(case: Case) -> dict[str, float]:
         "grainy": rise(now("blur"), 1.5, 4),
         "saturated": max(rise(now("low"), 0.1, 0.4), rise(now("high"), 0.1, 0.4)),
         "unheard": rise(-now("condition"), -0.4, -0.1),
-        "mislabelled": rise(-now("label_agreement"), -0.7, -0.3),
+        "mislabelled": rise(now("label_chance") - now("label_agreement"), -0.4, -0.1),
         "repeats": rise(now("repeats"), 0.05, 0.3),
         "eval_differs": rise(now("distance") / (now("distance_train_mode") or math.nan), 1.5, 3),
-        "average_stays": rise(-change("distance_average"), -0.15, -0.05)
+        "average_stays": rise(change("distance_average"), -0.15, -0.05)
         * rise(now("distance_average") / (now("distance") or math.nan), 1.5, 3),
         "copies": rise(-now("copies"), 5, 9),
         "swapped": rise(-now("colour_swapped"), -0.6, -0.3),

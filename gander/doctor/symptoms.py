@@ -70,13 +70,14 @@ def worse_again(case: Case) -> Seen | None:
     if len(course) < FEW + 2:
         return None
     best = min(course[1:-2])
-    now = holding(case.probed("distance"), max(1.8 * best, best + 3), rows=3)
+    bound = max(2 * best, best + FAR)
+    now = holding(case.probed("distance"), bound, rows=3)
     if now is None:
         return None
     says = f"the fakes are {now:.3g} times as far from the real images as these are from each other; "
     says += f"it was {best:.3g} before"
-    evidence = Evidence("probe/distance", now, f"at most {1.8 * best:.2g}, as it was {best:.2g}")
-    return Seen("divergence", "warning", doublings(now, 1.8 * best), says, (evidence,))
+    evidence = Evidence("probe/distance", now, f"at most {bound:.2g}, as it was {best:.2g}")
+    return Seen("divergence", "warning", doublings(now, bound), says, (evidence,))
 
 
 def not_learning(case: Case) -> Seen | None:
@@ -235,6 +236,24 @@ def copying(case: Case) -> Seen | None:
     return Seen("g-copies", "warning", doublings(-now, 6), says, (evidence,))
 
 
+def unheard(case: Case) -> Seen | None:
+    """See fakes that are of the class asked for no more often than by chance, where features tell classes."""
+    agreed, chance = case.probed("label_agreement"), case.probed("label_chance")[-LAST:]
+    near = median(case.probed("distance")[-LAST:] or [9 * FAR]) < 2 * FAR
+    if not chance or median(chance) > 0.3 or not near or case.share < 0.25:
+        return None
+    bound = median(chance) + 0.2
+    now = holding(agreed, bound, above=False)
+    if now is None:
+        return None
+    says = (
+        f"fakes are of the class asked for {now:.2g} times as often as real images are of theirs; by chance "
+    )
+    says += f"it would be {median(chance):.2g}"
+    evidence = Evidence("probe/label_agreement", now, "about 1")
+    return Seen("condition-unheard", "warning", doublings(bound, now), says, (evidence,))
+
+
 def improving(case: Case) -> bool:
     """Tell whether the fakes are coming nearer to the real images."""
     course = case.probed("distance")
@@ -258,9 +277,9 @@ def average_far(case: Case) -> Seen | None:
 
 def eval_differs(case: Case) -> Seen | None:
     """See a G that is far worse with the statistics that batch norm kept than with a batch's own."""
-    kept, own = case.probed("distance")[-LAST:], case.probed("distance_train_mode")[-LAST:]
-    now = holding([each / max(other, 1e-9) for each, other in zip(kept, own, strict=False)], 1.6)
-    if now is None or median(kept) < 2.5 or case.share < 0.1:
+    kept, own = case.probed("distance")[-6:], case.probed("distance_train_mode")[-6:]
+    now = holding([each / max(other, 1e-9) for each, other in zip(kept, own, strict=False)], 2, rows=6)
+    if now is None or median(kept) < FAR or case.share < 0.2:
         return None
     says = f"with the statistics that its batch norm kept, G's images are {now:.2g} times as far from the "
     says += "real ones as with those of a batch"
@@ -268,7 +287,7 @@ def eval_differs(case: Case) -> Seen | None:
         Evidence("probe/distance", median(kept), "about that in training mode"),
         Evidence("probe/distance_train_mode", median(own), "about that in evaluation"),
     )
-    return Seen("eval-differs", "warning", doublings(now, 1.6), says, evidence)
+    return Seen("eval-differs", "warning", doublings(now, 2), says, evidence)
 
 
 @dataclass(frozen=True)
@@ -333,6 +352,7 @@ SYMPTOMS: tuple[Symptom, ...] = (
     small_steps,
     memorised,
     copying,
+    unheard,
     average_far,
     eval_differs,
     *BOUNDS,

@@ -41,6 +41,16 @@ ODD: dict[str, dict[str, Curve]] = {
     "equilibrium": {"probe/distance": lambda t: 1.1 + 0.5 * wobble(t), "probe/auc": lambda t: 0.52},
     "alike at first": {"probe/diversity_features": lambda t: 0.02 + 3 * min(t, 0.3)},
     "an unlucky held-out set": {"probe/auc_held_out": lambda t: 0.56 + 0.05 * wobble(t)},
+    "smooth fakes of rich images": {
+        "probe/copies": lambda t: -12.0 + 6 * t,
+        "probe/diversity_features": lambda t: 0.7,
+    },
+    "D content with its margin": {"probe/auc": lambda t: 1.0, "probe/frozen_d": lambda t: 1.0},
+    "black that comes late": {
+        "probe/distance": lambda t: 200 * 0.001**t,
+        "probe/low": lambda t: -0.7 if t < 0.6 else -0.2,
+    },
+    "fine grain at first": {"probe/blur": lambda t: 1 + 300 * 1e-6**t},
     "one bad look": {"probe/distance": lambda t: 60 if 0.6 < t < 0.62 else 1.2 + 26 * 0.001**t},
 }  # fmt: skip
 
@@ -110,6 +120,41 @@ BROKEN: dict[str, tuple[dict[str, Curve], str, str]] = {
         "d-memorises",
     ),
     "nothing is learned, and nobody knows why": (FAR, "not-learning", ""),
+    "the wrong way round": (
+        {"probe/distance": lambda t: 60 + 90 * min(3 * t, 1), "probe/auc": lambda t: 1.0},
+        "d-wins",
+        "wrong-sign",
+    ),
+    "an average of long ago": (
+        {"probe/distance_average": lambda t: 30 - 20 * t},
+        "average-lags",
+        "average-slow",
+    ),
+    "an average without its statistics": (
+        {"probe/distance_average": lambda t: 30.0},
+        "average-lags",
+        "batch-norm-statistics",
+    ),
+    "statistics that lag": (
+        {"probe/distance": lambda t: 12 + wobble(t), "probe/distance_train_mode": lambda t: 2.0},
+        "eval-differs",
+        "batch-norm-statistics",
+    ),
+    "copies": (
+        {"probe/copies": lambda t: -12.0, "probe/repeats": lambda t: 0.4},
+        "g-copies",
+        "g-copies",
+    ),
+    "labels that D is not shown": (
+        {"probe/label_agreement": lambda t: 0.15 + 0.05 * wobble(t), "probe/label_chance": lambda t: 0.13},
+        "condition-unheard",
+        "condition-ignored",
+    ),
+    "flat ends": (FAR | {"probe/low": lambda t: 0.45}, "saturated-images", "output-range"),
+    "no black": (FAR | {"probe/low": lambda t: -0.6}, "range-unreached", ""),
+    "grain": (FAR | {"probe/blur": lambda t: 200.0}, "noise", ""),
+    "round in circles": (FAR | {"probe/recurrence": lambda t: 0.4}, "oscillation", ""),
+    "dead": ({"probe/dead_g": lambda t: 0.9}, "dead-units", "dead-units"),
 }
 
 
@@ -119,7 +164,7 @@ def test_a_broken_run_is_seen_and_its_cause_named(name: str):
     found = alarms(planted(curves))
     assert code in found
     assert found[code].causes[:1] == ((cause,) if cause else found[code].causes[:1])
-    assert found[code].remedy or not cause
+    assert found[code].remedy or cause not in REMEDIES
     assert found[code].evidence
 
 
