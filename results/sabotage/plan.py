@@ -164,7 +164,7 @@ def _broken(number: int, split: str) -> Iterator[Planned]:
 
 
 def _fits(kind: Kind, base: str, data: str) -> bool:
-    return base in kind.bases and (data != "mnist" or not kind.colour)
+    return base in kind.bases and (data == "cifar10" or not kind.colour)
 
 
 def _planned(

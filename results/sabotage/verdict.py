@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import gander.doctor.diagnose as doctor
 from gander.doctor.case import Case, case_of
 from gander.doctor.finding import Finding, in_order
 from gander.errors import GanderError
@@ -120,32 +121,17 @@ def read_case(path: Path) -> Case:
 
 def consult(case: Case) -> tuple[list[tuple[int, Finding]], tuple[str, ...]]:
     """Give every alarm when it first came, and the causes in the order they are named at the end."""
-    from gander.doctor.diagnose import findings_over
-
-    standing = [finding for finding in findings_over(case) if finding.alarms]
-    said = [(at, finding) for at, finding in _alarms(case)]
+    standing = [finding for finding in doctor.findings_over(case) if finding.alarms]
+    first: dict[str, tuple[int, Finding]] = {}
+    for at, finding, gone in doctor.courses(case):  # also those that are gone by the end
+        if finding.alarms and not gone:
+            first.setdefault(finding.code, (at, finding))
+    for finding in standing:
+        first.setdefault(finding.code, (finding.since, finding))
+    said = sorted(first.values(), key=lambda each: each[0])
     named = standing or in_order(finding for _, finding in said)
     causes = [cause for finding in named for cause in (finding.causes or (finding.code,))]
     return said, tuple(dict.fromkeys(causes))
-
-
-def _alarms(case: Case) -> Iterator[tuple[int, Finding]]:
-    """Give each code's first alarm, also where it is gone by the end."""
-    from gander.doctor.diagnose import findings_over
-
-    first: dict[str, tuple[int, Finding]] = {}
-    try:
-        from gander.doctor.diagnose import courses
-
-        for at, finding, gone in courses(case):
-            if finding.alarms and not gone:
-                first.setdefault(finding.code, (at, finding))
-    except ImportError:
-        pass
-    for finding in findings_over(case):
-        if finding.alarms:
-            first.setdefault(finding.code, (finding.since, finding))
-    return iter(sorted(first.values(), key=lambda each: each[0]))
 
 
 def harm(label: Label, every: Iterable[Label]) -> tuple[float, float]:
