@@ -21,6 +21,7 @@ In a list of techniques, `penalties.+r1.weight` is of the r1 that is there, or o
 `data.-size` takes a setting back to its default.
 """
 
+_MOST_PARTS = 32  # of a path
 _KEY = re.compile(r"[A-Za-z0-9_-]+")
 _PATH = re.compile(rf"\+?{_KEY.pattern}(\.\+?{_KEY.pattern})*")
 _COUNT = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)(k|M|e\d{1,2})")
@@ -38,7 +39,7 @@ def parse_patch(edits: Iterable[str]) -> Patch:
     for edit in edits:
         path, equals, text = edit.partition("=")
         path = path.strip()
-        if not _PATH.fullmatch(path) or not (equals or _BARE.fullmatch(path)):
+        if too_deep(path) or not _PATH.fullmatch(path) or not (equals or _BARE.fullmatch(path)):
             problems.append(f"{show(edit)} is not an edit; write path=value, for example train.batch=64")
             continue
         patch.pop(path, None)  # an edit said again counts where it is said last
@@ -56,6 +57,12 @@ def as_patch(edits: Mapping[str, Any] | Iterable[str]) -> Patch:
     return dict(edits) if isinstance(edits, Mapping) else parse_patch(edits)
 
 
+def too_deep(text: str) -> bool:
+    """Tell whether a key has more parts than any setting; reading it takes the square of its length."""
+    words = re.sub(r"\.+", ".", re.sub(r"[ \t]", "", text))
+    return any(word.count(".") > _MOST_PARTS for word in re.split(r"[^\w.\"'+-]+", words))
+
+
 def parse_value(text: str) -> Any:
     """Read one TOML value; text that is none stays a string, so that names need no quotes.
 
@@ -66,7 +73,7 @@ def parse_value(text: str) -> Any:
         return int(number) if number == int(number) else float(number)
     text = text.lower() if text in ("True", "False") else text
     try:
-        read = tomllib.loads(f"value = {text}")
+        read = {} if too_deep(text) else tomllib.loads(f"value = {text}")
     except (tomllib.TOMLDecodeError, RecursionError, ValueError):
         return text
     return read["value"] if read.keys() == {"value"} else text

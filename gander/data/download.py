@@ -30,6 +30,11 @@ def open_named(named: Named, split: str, size: int | None) -> Stored:
 
     Raises: DataError, naming every mirror that was tried and what can be done without a network.
     """
+    if split not in named.digests:
+        raise DataError(
+            f"{named.name}: no checksum of its {split} split is known, and nothing is used unchecked",
+            hint=f"fetch its files yourself, then data={named.name} data.path=FOLDER",
+        )
     failures = []
     here = {mirror: [_place(named, url) for url in mirror] for mirror in named.mirrors[split]}
     for mirror, files in sorted(here.items(), key=lambda item: not all(file.exists() for file in item[1])):
@@ -58,7 +63,7 @@ def _checked(named: Named, split: str, size: int | None, files: list[Path]) -> S
         stored = open_stored(origin, None, named.name)
         if stored.problems:
             raise DataError(str(stored.problems[0]))
-        if stored.digest != named.digests.get(split, stored.digest):
+        if stored.digest != named.digests[split]:
             raise DataError("these are not the images and labels that are published under this name")
     except DataError as wrong:
         for file in files:

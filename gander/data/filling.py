@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
 from itertools import islice
@@ -20,6 +20,9 @@ from gander.data.progress import progress
 
 CHUNK, SLICE = 1024, 64
 """Images a write, and images that a thread takes at a time."""
+
+CHUNK_BYTES = 256 << 20
+"""Of encoded images that wait to be decoded: a small file may hold one image a million times."""
 
 
 class _ColourAfterGrey(Exception):  # noqa: N818 - not an error: the set is read again as colour
@@ -50,7 +53,7 @@ def _fill(folder: Path, origin: Origin, size: int | None, title: str, channels: 
             ThreadPoolExecutor(os.cpu_count()) as pool,
             progress(f"Decoding {title}", contents.count) as advance,
         ):
-            while chunk := [*islice(entries, CHUNK)]:
+            while chunk := [*_next(entries)]:
                 slices = [chunk[start : start + SLICE] for start in range(0, len(chunk), SLICE)]
                 filling.add(
                     chunk, pool.map(lambda part: [_attempt(entry.image, size) for entry in part], slices)
@@ -59,6 +62,16 @@ def _fill(folder: Path, origin: Origin, size: int | None, title: str, channels: 
     if not filling.hashes:
         raise refusal(title, filling.problems or [Problem(title, None, "there is no image in it")])
     return filling
+
+
+def _next(entries: Iterator[Entry]) -> Iterator[Entry]:
+    """Take as many entries as are decoded together, and hardly more bytes than CHUNK_BYTES."""
+    size = 0
+    for entry in islice(entries, CHUNK):
+        yield entry
+        size += len(entry.image) if isinstance(entry.image, bytes) else 0
+        if size >= CHUNK_BYTES:
+            return
 
 
 def _attempt(image: Image, size: int | None) -> Pixels | str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,10 @@ def _key(*parts: Any) -> str:
 
 
 def _stats(origin: Origin) -> list[tuple[str, int, int]]:
-    stats = ((file, file.stat()) for file in origin.files)
+    stats = [(file, file.stat()) for file in origin.files]
+    for file, stat in stats:
+        if not S_ISREG(stat.st_mode):  # it would be waited for, or never end
+            raise DataError(f"{file}: is a pipe, a device or a folder, and no file")
     return [(os.path.relpath(file, origin.root), stat.st_size, stat.st_mtime_ns) for file, stat in stats]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gander.errors import RecipeError, did_you_mean, shorten, show
+from gander.patch import too_deep
 
 _LARGEST_FILE = 1 << 20
 
@@ -49,6 +50,8 @@ def recipe_tree(name: str) -> dict[str, Any]:
 
 def parse_recipe(text: str, where: str) -> dict[str, Any]:
     """Read TOML text into plain data; RecipeError with line and column where it is not TOML."""
+    if too_deep(text):
+        raise RecipeError(f"{where}: is not a recipe: a key has more parts than any setting")
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

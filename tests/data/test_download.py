@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from gander.data import download
-from gander.data.images import open_images
+from gander.data.images import find_stored, open_images
 from gander.data.names import NAMED, Named
-from gander.data.store import cache_folder
 from gander.errors import DataError
 
 
@@ -111,11 +110,23 @@ def test_a_wrong_checksum_is_deleted_again(server, tmp_path):
     assert [path.name for path in tmp_path.glob("set*")] == ["set.npz.lock"]
 
 
-def test_the_next_mirror_is_tried_after_one_that_is_absent_or_lies(server):
-    digest = download.open_named(named(server, "whole"), "train", None).digest
-    for file in (cache_folder() / "downloads").rglob("*.npz"):
-        file.unlink()
-    server.asked.clear()
+def test_what_has_no_checksum_is_not_downloaded(server):
+    with pytest.raises(DataError, match="no checksum of its train split is known"):
+        download.open_named(named(server, "whole"), "train", None)
+    assert server.asked == []
+    with pytest.raises(DataError, match="no checksum of its test split"):
+        open_images("fashion-mnist", split="test")
+
+
+def test_every_address_that_is_shipped_is_of_https_and_has_a_checksum_or_is_not_used():
+    urls = [url for each in NAMED.values() for mirror in each.mirrors["train"] for url in mirror]
+    assert {url.partition(":")[0] for url in urls} == {"https"}
+    assert {name for name, each in NAMED.items() if {*each.digests} != {"train", "test"}} == {"fashion-mnist"}
+
+
+def test_the_next_mirror_is_tried_after_one_that_is_absent_or_lies(server, tmp_path):
+    (tmp_path / "good.npz").write_bytes(GOOD)
+    digest = find_stored(str(tmp_path / "good.npz"), "", None, "train").digest
     mirrors = named(server, "absent", "page", "lies", "whole", digest=digest)
     stored = download.open_named(mirrors, "train", None)
     assert [kind for kind, _ in server.asked] == ["absent", "page", "lies", "whole"]
@@ -126,7 +137,7 @@ def test_the_next_mirror_is_tried_after_one_that_is_absent_or_lies(server):
 
 def test_without_a_network_one_error_names_what_was_tried_and_what_can_be_done(monkeypatch):
     nowhere = "http://127.0.0.1:9/cifar-10-python.tar.gz"
-    monkeypatch.setitem(NAMED, "cifar10", Named("cifar10", (), {"train": ((nowhere,),)}))
+    monkeypatch.setitem(NAMED, "cifar10", Named("cifar10", (), {"train": ((nowhere,),)}, {"train": "0"}))
     with pytest.raises(DataError) as caught:
         open_images("cifar10")
     text = str(caught.value)

@@ -7,6 +7,7 @@ import contextlib
 import gzip
 import io
 import json
+import os
 import pickle
 import tarfile
 import tracemalloc
@@ -552,3 +553,66 @@ def test_a_tar_with_a_bit_turned_in_any_header_is_read_whole_or_not_at_all(tmp_p
     path.write_bytes(whole[: heads[4]] + bytes(512) + whole[heads[4] + 512 :])
     with pytest.raises(DataError, match="no file begins"):
         open_images(str(path))
+
+
+def peak_of(path: str) -> int:
+    """Bytes that reading, which fails, takes at once."""
+    before, pool = pa.default_memory_pool(), pa.proxy_memory_pool(pa.default_memory_pool())
+    pa.set_memory_pool(pool)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError):
+            open_images(path)
+        return tracemalloc.get_traced_memory()[1] + pool.max_memory()
+    finally:
+        tracemalloc.stop()
+        pa.set_memory_pool(before)
+
+
+def test_one_large_cell_a_thousand_times_is_not_held_a_thousand_times(tmp_path):
+    cell = b"\x89PNG" + bytes(4 << 20)
+    column = pa.DictionaryArray.from_arrays(pa.array([0] * 1024), pa.array([cell]))
+    once = {"dictionary_pagesize_limit": 1 << 30, "store_schema": False}
+    pq.write_table(pa.table({"image": column}), tmp_path / "a.parquet", compression="zstd", **once)
+    assert (tmp_path / "a.parquet").stat().st_size < 10_000
+    assert peak_of(str(tmp_path / "a.parquet")) < 2 << 30
+
+
+def test_a_parquet_column_that_says_it_unpacks_to_gibibytes_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("gander.data.formats.parquet._MOST_BYTES", 1 << 20)
+    cell = bytes(2 << 20)
+    pq.write_table(pa.table({"image": pa.array([cell] * 3)}), tmp_path / "a.parquet", compression="zstd")
+    with pytest.raises(DataError, match="bytes of it unpack to 2,"):
+        open_images(str(tmp_path / "a.parquet"))
+
+
+def test_a_csv_of_too_many_columns_is_refused_before_they_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("pyarrow.csv.open_csv", None)
+    (tmp_path / "a.csv").write_text(",".join("0" * 640_000) + "\n")
+    with pytest.raises(DataError, match="640,000 columns; at most 196,672 are read"):
+        open_images(str(tmp_path / "a.csv"))
+
+
+def test_a_sparse_file_in_a_tar_is_refused(tmp_path):
+    member = tarfile.TarInfo("a.png")
+    member.type, member.size = tarfile.GNUTYPE_SPARSE, 0
+    head = bytearray(member.tobuf(tarfile.GNU_FORMAT))
+    head[483:495] = b"00040000000\0"  # its real size, 8 MiB, of which nothing is there
+    head[148:156] = b"        "
+    head[148:156] = b"%06o\0 " % sum(head)
+    (tmp_path / "a.tar").write_bytes(bytes(head) + bytes(1024))
+    with pytest.raises(DataError, match="sparse, or more than 64 MiB"):
+        open_images(str(tmp_path / "a.tar"))
+
+
+def test_a_pipe_or_a_device_in_a_folder_is_not_waited_for(tmp_path):
+    write_all(tmp_path, a=Image.new("L", (8, 8)))
+    (tmp_path / "b.png").symlink_to(tmp_path / "a.png")
+    assert len(open_images(str(tmp_path))) == 2, "a link to a file is one"
+    os.mkfifo(tmp_path / "c.png")
+    with pytest.raises(DataError, match=r"c\.png: is a pipe, a device or a folder"):
+        open_images(str(tmp_path))
+    (tmp_path / "c.png").unlink()
+    (tmp_path / "c.png").symlink_to("/dev/zero")
+    with pytest.raises(DataError, match=r"c\.png: is a pipe"):
+        open_images(str(tmp_path))

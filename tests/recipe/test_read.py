@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import time
 from pathlib import Path
 
 import pytest
@@ -262,3 +263,14 @@ def test_a_digest_is_of_what_is_trained_and_not_of_its_title():
     assert recipe.digest == recipe.patched(["title=other", "objective=hinge"]).digest
     assert recipe.digest != recipe.patched(["seed=1"]).digest
     assert len(recipe.digest) == 64
+
+
+def test_a_key_of_a_hundred_thousand_parts_is_refused_at_once(tmp_path):
+    (tmp_path / "deep.toml").write_text("a" + ".a" * 400_000 + " = 1\n")
+    began = time.process_time()
+    with pytest.raises(RecipeError, match="a key has more parts than any setting"):
+        load_recipe(str(tmp_path / "deep.toml"))
+    for edit in ("a" + ".a" * 60_000 + "=1", "title={ a" + " . a" * 60_000 + " = 1 }"):
+        with pytest.raises(RecipeError):
+            load_recipe("quickstart", [edit])
+    assert time.process_time() - began < 2

@@ -20,6 +20,7 @@ from gander.errors import DataError
 
 _FIRST_BYTES = 4 << 20  # in which the first line must end
 _BLOCK = 16 << 20
+_MOST_COLUMNS = 3 * 256**2 + 64
 _GZIP_LEVEL = 3
 _MOST_CLASSES = 200  # beyond, whole numbers from 0 on are grey levels
 _PIXEL = re.compile(r"(pixel|px|p|x)?[ _]?\d+([x_]\d+)*")
@@ -43,6 +44,8 @@ class Csv(WrittenFormat):
         import pyarrow.csv
 
         names, has_header, whole = _columns(path)
+        if len(names) > _MOST_COLUMNS:
+            raise ValueError(f"{len(names):,} columns; at most {_MOST_COLUMNS:,} are read")
         options = pyarrow.csv.ReadOptions(block_size=_BLOCK, column_names=names, skip_rows=int(has_header))
         label = choose_column(names, self.label, LABELS, "label")
         rest = [column for column in names if column not in (label, CONFIDENCE)]

@@ -13,6 +13,7 @@ from gander.data.origins import Contents, Image, numbered
 from gander.errors import DataError
 
 _ROWS = 1024
+_MOST_BYTES = 1 << 30
 _HINT = "data.image=NAME, or gander data PATH --image NAME"
 
 
@@ -94,11 +95,32 @@ def _split_of(file: Path) -> str:
 
 
 def _samples(shard: Any, image: str, label: str) -> Iterator[tuple[Image, object]]:
-    for batch in shard.iter_batches(_ROWS, columns=[image, label] if label else [image]):
+    columns = [image, label] if label else [image]
+    for batch in shard.iter_batches(_rows(shard, columns), columns=columns):
         labels = batch.column(label).to_pylist() if label else [None] * len(batch)
         for cell, given in zip(batch.column(image).to_pylist(), labels, strict=True):
             encoded = cell.get("bytes") if isinstance(cell, dict) else cell
             yield encoded if isinstance(encoded, bytes) else b"", given
+
+
+def _rows(shard: Any, columns: list[str]) -> int:
+    """Choose how many rows are read at once: they take a GiB at most, though each were the same large one.
+
+    Raises: ValueError where the file says that a little of it unpacks to more.
+    """
+    largest = 1
+    for group in range(shard.num_row_groups):
+        row_group = shard.metadata.row_group(group)
+        parts = [row_group.column(number) for number in range(row_group.num_columns)]
+        for part in parts:
+            size = part.total_uncompressed_size
+            if part.path_in_schema.split(".")[0] not in columns:
+                continue
+            if size > max(_MOST_BYTES, 100 * part.total_compressed_size):
+                raise ValueError(f"{part.total_compressed_size:,} bytes of it unpack to {size:,}")
+            if any("DICTIONARY" in encoding for encoding in part.encodings):
+                largest = max(largest, size)
+    return max(1, min(_ROWS, _MOST_BYTES // 8 // largest))  # Arrow and Python hold copies
 
 
 def _classes(shard: Any, label: str) -> tuple[str, ...]:
