@@ -12,7 +12,7 @@ from typing import Any
 
 from gander.doctor.case import Case
 from gander.doctor.finding import Finding
-from gander.doctor.symptoms import LAST
+from gander.doctor.symptoms import LAST, smooth
 
 SUSPECTS: Mapping[str, Mapping[str, Any]] = tomllib.loads(
     Path(__file__).with_name("suspects.toml").read_text("utf-8")
@@ -27,6 +27,7 @@ _BAD = (
     "partial-collapse",
     "d-wins",
     "range-unreached",
+    "class-collapse",
 )
 """Symptoms of any training that goes wrong, which `bad` stands for."""
 _FACT = {"note": 2.0, "warning": 3.0, "error": 4.0}
@@ -59,8 +60,9 @@ def signs(case: Case) -> dict[str, float]:
         steps = case.probed(f"update_{side}")
         step = now(f"update_{side}")  # and at first: large steps make large weights, of which they are less
         largest = max(step, median(steps[:3])) if steps else math.nan
+        jump = rise(step - min(smooth(steps)), 0.3, 0.7) * (step > -1.7) if steps else 0.0
         found |= {
-            f"{side}_steps_large": rise(largest, -1.5, -0.8),
+            f"{side}_steps_large": max(rise(largest, -1.5, -0.8), jump),
             f"{side}_steps_small": rise(-step, 2.6, 3.4) * (step > -11),
             f"{side}_frozen": rise(now(f"frozen_{side}"), 0.3, 0.6) * (side == "g" or not now("auc") > 0.98),
             f"{side}_dead": rise(now(f"dead_{side}"), 0.4, 0.8),
@@ -83,6 +85,8 @@ def signs(case: Case) -> dict[str, float]:
         "mislabelled": rise(now("label_chance") - now("label_agreement"), -0.4, -0.1),
         "repeats": rise(now("repeats"), 0.05, 0.3),
         "eval_differs": rise(now("distance") / (now("distance_train_mode") or math.nan), 1.5, 3),
+        "average_lost": rise(now("distance_average") / (now("distance") or math.nan), 3, 9)
+        * bool(case.probed("distance_train_mode")),
         "average_stays": rise(change("distance_average"), -0.15, -0.05)
         * rise(now("distance_average") / (now("distance") or math.nan), 1.5, 3),
         "copies": rise(-now("copies"), 5, 9),

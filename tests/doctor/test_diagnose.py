@@ -154,6 +154,14 @@ BROKEN: dict[str, tuple[dict[str, Curve], str, str]] = {
     "no black": (FAR | {"probe/low": lambda t: -0.6}, "range-unreached", ""),
     "grain": (FAR | {"probe/blur": lambda t: 200.0}, "noise", ""),
     "round in circles": (FAR | {"probe/recurrence": lambda t: 0.4}, "oscillation", ""),
+    "G's rate is raised in the middle": (
+        {
+            "probe/distance": after(lambda t: 12 + wobble(t), "probe/distance"),
+            "probe/update_g": after(lambda t: -1.3, "probe/update_g"),
+        },
+        "divergence",
+        "g-rate-high",
+    ),
     "dead": ({"probe/dead_g": lambda t: 0.9}, "dead-units", "dead-units"),
 }
 
