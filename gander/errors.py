@@ -75,8 +75,12 @@ class Interrupted(GanderError):  # noqa: N818 - not a fault: the run was asked t
 
 
 def _one_line(text: str) -> str:
-    """Join lines, and escape what a terminal would obey or could not show."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(text.split()))
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    """Escape what a terminal would obey or could not show, but for the ends of lines."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
 def exit_code(error: BaseException) -> int:

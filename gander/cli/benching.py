@@ -14,7 +14,7 @@ import typer
 
 from gander.cli.options import Json
 from gander.cli.progress import say
-from gander.cli.tables import make_table, print_table
+from gander.cli.tables import add_row, make_table, print_table
 from gander.errors import UsageError, did_you_mean
 from gander.recipe.shipped import recipe_names
 
@@ -68,7 +68,8 @@ def _speed(recipes: Sequence[str], rounds: int, seconds: float, as_json: bool) -
             "matrix_product_gflops": {kind: round(rate, 1) for kind, rate in speed.products.items()},
         }
         rows.append(row)
-        table.add_row(
+        add_row(
+            table,
             *(str(row[column]) for column in ("recipe", "machine", "batch", "images_per_second")),
             f"{min(speed.rounds):,.1f} to {max(speed.rounds):,.1f}",
             f"{speed.gflop_per_image:.3f}",

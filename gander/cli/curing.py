@@ -11,7 +11,7 @@ import typer
 
 from gander.cli.options import Json, RunName
 from gander.cli.progress import TrainingProgress, say
-from gander.cli.tables import make_table, print_table
+from gander.cli.tables import add_row, make_table, print_table
 from gander.patch import parse_patch, show_patch
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ def _show(made: Cure) -> None:
     table = make_table("remedy", "from", "prediction", "distance", "fd-judge", "beside none", "run")
     for arm, control in made.tried:
         name = show_patch(parse_patch(arm.remedy))
-        table.add_row(
+        add_row(
+            table,
             name,
             _start(arm),
             made.verdict(arm, control),
@@ -68,7 +69,7 @@ def _show(made: Cure) -> None:
         held = (
             control.failed or {True: "came true", False: "did not come true", None: "not known"}[control.held]
         )
-        table.add_row("none", _start(control), held, *_numbers(control), "", str(control.run.path))
+        add_row(table, "none", _start(control), held, *_numbers(control), "", str(control.run.path))
     print_table(table)
     say("Distance: mean of the last third of each training, with its standard error; lower is better.")
     for why in {arm.anew for arm, _ in made.tried if arm.anew}:

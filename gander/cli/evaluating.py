@@ -14,7 +14,7 @@ import typer
 
 from gander.cli.options import Json
 from gander.cli.progress import duration, say, say_next
-from gander.cli.tables import make_table, print_table
+from gander.cli.tables import add_row, make_table, print_table
 from gander.errors import UsageError
 from gander.files import check_free
 from gander.run import Run, runs_root
@@ -104,7 +104,7 @@ def _show(evaluation: Evaluation, facts: dict[str, Any]) -> None:
     for score in evaluation.scores:
         interval = "" if score.low is None else f"{score.low:.4g} to {score.high:.4g}"
         floor = "" if score.floor is None else f"{score.floor:.4g}"
-        table.add_row(score.name, f"{score.value:.4g}", interval, floor, score.verdict)
+        add_row(table, score.name, f"{score.value:.4g}", interval, floor, score.verdict)
     print_table(table)
     protocol = evaluation.protocol
     made = f"{protocol.n_fake:,} images of {facts['subject']} ({protocol.weights})"
@@ -122,7 +122,7 @@ def _show(evaluation: Evaluation, facts: dict[str, Any]) -> None:
         table = make_table("class", "learned from these", "learned from real", "from real, on these")
         for row in use.row()["classes"]:
             shares = (row[key] for key in ("from_these", "from_real", "on_these"))
-            table.add_row(row["name"], *("" if share is None else f"{share:.1%}" for share in shares))
+            add_row(table, row["name"], *("" if share is None else f"{share:.1%}" for share in shares))
         print_table(table)
         for point in use.mix:
             say(f"mix     {point}")

@@ -28,7 +28,7 @@ from gander.cli.judging import judge
 from gander.cli.showing import data, explain, recipes, runs, sample
 from gander.cli.studying import compare, study
 from gander.cli.training import resume, train
-from gander.errors import GanderError, exit_code
+from gander.errors import GanderError, exit_code, printable
 from gander.files import check_system
 
 app = typer.Typer(
@@ -104,7 +104,7 @@ class _Notes(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         # sys.stderr of this moment: a live line on a terminal takes it over, to print above itself
-        print(record.getMessage(), file=sys.stderr, flush=True)
+        print(printable(record.getMessage()), file=sys.stderr, flush=True)
 
 
 def _say_setting(option: str) -> None:

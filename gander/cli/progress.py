@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gander.doctor.finding import Finding
 from gander.doctor.telling import line
+from gander.errors import printable
 from gander.run import Run
 from gander.scores.table import METRICS
 from gander.training.watcher import Watcher
@@ -24,7 +25,7 @@ _EVERY_SECONDS = 5.0  # at the most, between plain lines
 def say(text: str) -> None:
     """Print a line; when nobody reads any more, go on without."""
     try:
-        print(text, flush=True)
+        print(printable(text), flush=True)  # names in it may be a stranger's
     except BrokenPipeError:
         sys.stdout = open("/dev/null", "w")  # noqa: SIM115 - lives as long as the process
 

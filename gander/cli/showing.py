@@ -18,7 +18,7 @@ import typer
 
 from gander.cli.options import Classes, GeneratorName, Json
 from gander.cli.progress import say, say_next
-from gander.cli.tables import make_table, print_table
+from gander.cli.tables import add_row, make_table, print_table
 from gander.errors import DataError, GanderError, UsageError, did_you_mean
 from gander.files import check_folder, check_free
 from gander.patch import show_patch
@@ -81,7 +81,9 @@ def runs(as_json: Json = False) -> None:
         for row in shipped:
             shown = [f"{name} {row['scores'][name]['value']:.3g}" for name in _SHOWN if name in row["scores"]]
             size = f"{row['bytes'] / 2**20:.1f} MiB"
-            table.add_row(row["run"], row["title"], row["data"], f"{row['images']:,}", size, ", ".join(shown))
+            add_row(
+                table, row["run"], row["title"], row["data"], f"{row['images']:,}", size, ", ".join(shown)
+            )
         print_table(table)
     if not rows:
         say(f"no run in {runs_root()} yet\nnext    gander train quickstart")
@@ -96,7 +98,7 @@ def runs(as_json: Json = False) -> None:
             done,
             f"{best:.3g}" if best else "",
         )
-        table.add_row(row["run"], row["title"], *more, row["state"], row["began"])
+        add_row(table, row["run"], row["title"], *more, row["state"], row["began"])
     print_table(table)
     say_next("sample", rows[0]["run"])
 
@@ -147,7 +149,7 @@ def recipes(
             return
         table = make_table("recipe", "what it is")
         for row in titles.items():
-            table.add_row(*row)
+            add_row(table, *row)
         print_table(table)
         say("next    gander recipes NAME shows one; gander train NAME runs it")
     elif other is None:

@@ -14,7 +14,7 @@ import typer
 
 from gander.cli.options import Json
 from gander.cli.progress import duration, say
-from gander.cli.tables import make_table, print_table
+from gander.cli.tables import add_row, make_table, print_table
 from gander.errors import UsageError, did_you_mean, show
 from gander.run import find_run
 
@@ -136,5 +136,5 @@ def print_verdicts(verdicts: Sequence[Mapping[str, Any]], score: str) -> None:
             settles += f" ({duration(3600 * row['hours_to_settle'])} more)"
         notes = "; ".join([*([row["failures"]] if row["failures"] else []), *row["notes"]])
         counts = (str(row["n"]), str(row["wins"]), str(row["failed"]))
-        table.add_row(name, row["verdict"], effect, interval, *counts, settles, notes)
+        add_row(table, name, row["verdict"], effect, interval, *counts, settles, notes)
     print_table(table)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gander.errors import printable
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -19,11 +21,16 @@ def make_table(*columns: str) -> Table:
     return table
 
 
+def add_row(table: Table, *cells: str) -> None:
+    """Add a row; what a cell says is text, and no markup or command for the terminal."""
+    table.add_row(*(printable(cell) for cell in cells))
+
+
 def print_table(table: Table) -> None:
     """Print a table, as wide as the terminal."""
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     if not console.is_terminal:  # a pipe has no width; keep a row on its line
-        console = Console(highlight=False, width=200)
+        console = Console(highlight=False, markup=False, width=200)
     console.print(table)

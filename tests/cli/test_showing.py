@@ -151,3 +151,22 @@ def test_every_technique_is_explained_with_its_settings(gander):
             assert f'{slot}: {{ kind = "{kind}" }}' in answer.out
     assert gander("explain", "gander.r1").out == gander("explain", "r1").out  # of a module, as of one's own
     assert "  weight         default 1.0" in gander("explain", "r1").out
+
+
+def test_no_name_of_a_stranger_commands_the_terminal(gander, runs, tmp_path):
+    evil = "\x1b[2J\x07[red]\u202e"
+    for number in range(2):
+        folder = tmp_path / "data" / f"{evil}{number}"
+        folder.mkdir(parents=True)
+        for image in range(3):
+            Image.new("RGB", (8, 8), (image, 0, number)).save(folder / f"{image}.png")
+    recipe = tmp_path / "evil.toml"
+    recipe.write_text(f"title = {json.dumps(evil)}\n", "utf-8")
+    assert gander("recipes", recipe).code == 0
+    shown = gander("data", tmp_path / "data")
+    assert "\\x1b[2J\\x07[red]\\u202e0 3" in shown.out
+    train(tiny(tmp_path, patch={"title": evil}), runs / "one")
+    listed = gander("runs")
+    assert "\\x1b[2J\\x07[red]" in listed.out
+    for said in (shown, listed, gander("recipes", recipe)):
+        assert not set("\x1b\x07\u202e") & set(said.out + said.err)
