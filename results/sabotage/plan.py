@@ -8,7 +8,7 @@ from typing import Any
 
 from .changes import Sabotage, narrow
 from .datasets import Spoil, tiny
-from .kinds import KINDS, Kind
+from .kinds import KINDS, LABELLED, Kind
 
 CELLS = {
     "train": (
@@ -34,6 +34,12 @@ CELLS = {
 
 CASES = (("mnist-dcgan", "mnist"), ("per-class", "mnist"), ("trial1", "cifar10"), ("trial3", "cifar10"))
 """Recipes whose sources report a failure; all are test runs."""
+
+WITH_LABELS = {
+    "train": (("sngan", "mnist"), ("acgan", "mnist")),
+    "test": (("fast", "mnist"), ("acgan", "shapes")),
+}
+"""The same for kinds that spoil labels, from the second round on: digits show whether classes are heard."""
 
 TURNS = (("strong", 0.0), ("strong", 0.5), ("mild", 0.0))
 """Strength and onset, as a share of the run, of each round; what can begin at the start only is then mild."""
@@ -126,6 +132,7 @@ def plan() -> list[Planned]:
 
 def _healthy(number: int, split: str) -> Iterator[Planned]:
     cells = CELLS[split] + (CASES if split == "test" and number < 3 else ())
+    cells += WITH_LABELS[split][: bool(number)]
     for place, (base, data) in enumerate(cells):
         yield _planned(number, split, "healthy", "", "", 0.0, base, data, Sabotage())
         if place % 2 == number % 2:  # what seeds differ by must be known before the second round
@@ -149,7 +156,10 @@ def _broken(number: int, split: str) -> Iterator[Planned]:
             strength, onset = "mild", 0.0
         elif strength == "mild" and not kind.middle:
             strength = "strong" if number % 2 == 0 else "mild"
-        cells = [cell for cell in CELLS[split] + CASES * (split == "test") if _fits(kind, *cell)]
+        every = CELLS[split] + CASES * (split == "test")
+        if number and {*kind.bases} <= {*LABELLED}:
+            every = WITH_LABELS[split]
+        cells = [cell for cell in every if _fits(kind, *cell)]
         if not cells and kind.name.startswith("case"):
             continue
         if (
@@ -164,7 +174,7 @@ def _broken(number: int, split: str) -> Iterator[Planned]:
 
 
 def _fits(kind: Kind, base: str, data: str) -> bool:
-    return base in kind.bases and (data == "cifar10" or not kind.colour)
+    return base in kind.bases and data in kind.data
 
 
 def _planned(

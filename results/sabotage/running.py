@@ -55,6 +55,7 @@ def make(run: Planned, work: Path, data: Path | None) -> str:
         "ended": ended,
         "score": worth and worth.distance,
         "coverage": worth and worth.coverage,
+        "nearer": worth and worth.nearer,
         "seconds": round(time.monotonic() - began, 1),
     }
     (folder / "label.json").write_text(json.dumps(label, indent=1))
@@ -81,7 +82,8 @@ def _train(
             train(recipe, folder)
         except NumericsError as error:
             return f"failed: {type(error).__name__}", None, sessions[-1].broke_at
-    return "finished", score(sessions[-1].sampler(), work, run.data), sessions[-1].broke_at
+    last = sessions[-1]
+    return "finished", score(last.sampler(), work, run.data, last.images), last.broke_at
 
 
 class _Broken(Session):

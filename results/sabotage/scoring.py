@@ -4,7 +4,8 @@ The Fréchet distance, of 2,000 images to as many that no run was shown, in the 
 shipped judge, images enlarged to its size. For a run with labels each image's label stands beside its
 features, as far apart as the features are wide, so that images of another class than asked for count.
 Coverage in the same features, of 1,000 images by as many, sees what a distance of means and covariances does
-not: fakes that are few, but good.
+not: fakes that are few, but good; how often a fake is nearer to the images shown than one that was not shows
+copies.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gander.data.images import Images, open_images
 from gander.engine.exact import exact
 from gander.generation.load import Sampler
 from gander.scores.frechet import Moments, frechet_distances
 from gander.scores.judge import Judge, load_judge
-from gander.scores.neighbours import precision_recall_density_coverage
+from gander.scores.neighbours import memorised_share, precision_recall_density_coverage
 
 from .datasets import aside
 
@@ -33,23 +35,33 @@ COVERED = 1_000
 
 @dataclass(frozen=True)
 class Worth:
-    """What a generator is worth: less is better of the distance, more of the coverage."""
+    """What a generator is worth: more is better of the coverage, less of the others."""
 
     distance: float
     coverage: float
+    nearer: float
 
 
 @exact()
-def score(sampler: Sampler, work: Path, data: str) -> Worth:
-    """Measure what a sampler makes; infinitely far where its weights are not finite."""
+def score(sampler: Sampler, work: Path, data: str, shown: Images) -> Worth:
+    """Measure what a sampler makes of the images shown; infinitely far where weights are not finite."""
     _, labels = _reals(work, data)
     if not all(weight.isfinite().all() for weight in sampler.generator.parameters()):
-        return Worth(math.inf, 0.0)
+        return Worth(math.inf, 0.0, 0.0)
     made = sampler.images(sampler.draw(N, seed=1), labels if sampler.conditional else None)
     width, real = _joint_reals(work, data, sampler.conditional, made.shape[2:])
     fake = _joint(data, made, labels, width)
     near = precision_recall_density_coverage(real[:COVERED], fake[:COVERED])
-    return Worth(frechet_distances(Moments.of(real), [Moments.of(fake)])[0], near.coverage)
+    seen, width = _shown(data, shown.path), real.shape[1] - int(labels.max()) - 1
+    copied = memorised_share(fake[:COVERED, :width], seen, real[:COVERED, :width])
+    distance = frechet_distances(Moments.of(real), [Moments.of(fake)])[0]
+    return Worth(distance, near.coverage, copied.nearer)
+
+
+@cache
+def _shown(data: str, path: str) -> Tensor:
+    images = open_images(path=path)
+    return _features(data, torch.from_numpy(images.pixels.copy()))
 
 
 @cache

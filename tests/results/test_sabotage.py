@@ -29,11 +29,8 @@ def alarm(code, confidence=0.8, causes=()):
 def label(kind="g-rate-high", score=10.0, onset=0, cause=None, **more):
     cause = kind if cause is None else cause
     plain = {"name": f"{kind}{score}", "kind": kind, "cause": cause, "equal": ["rates-high"], "score": score}
-    return (
-        plain
-        | {"coverage": 0.5, "onset": onset, "base": "dcgan", "data": "shapes", "strength": "strong"}
-        | more
-    )
+    plain |= {"coverage": 0.5, "nearer": 0.2, "onset": onset, "base": "dcgan", "data": "shapes"}
+    return plain | {"strength": "strong"} | more
 
 
 def healthy(*scores):
