@@ -31,6 +31,7 @@ from .datasets import aside
 
 N = 2_000
 COVERED = 1_000
+COPIED = 300
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def score(sampler: Sampler, work: Path, data: str, shown: Images) -> Worth:
     fake = _joint(data, made, labels, width)
     near = precision_recall_density_coverage(real[:COVERED], fake[:COVERED])
     seen, width = _shown(data, shown.path), real.shape[1] - int(labels.max()) - 1
-    copied = memorised_share(fake[:COVERED, :width], seen, real[:COVERED, :width])
+    copied = memorised_share(fake[:COPIED, :width], seen, real[:COPIED, :width])
     distance = frechet_distances(Moments.of(real), [Moments.of(fake)])[0]
     return Worth(distance, near.coverage, copied.nearer)
 

@@ -154,17 +154,19 @@ def harm(label: Label, every: Iterable[Label]) -> tuple[float, float]:
     for place, (now, clear) in enumerate(zip(_goods(label), (ERRORS, CLEARER, CLEARER), strict=True)):
         error = spread([[each[place] for each in cell] for cell in cells.values()])
         less = statistics.mean(each[place] for each in own) - now
-        worse.append(less / (error * math.sqrt(1 + 1 / len(own))) * ERRORS / clear)
+        if math.isfinite(less):
+            worse.append(less / (error * math.sqrt(1 + 1 / len(own))) * ERRORS / clear)
     return max(worse), label["score"] / math.exp(-statistics.mean(each[0] for each in own))
 
 
 def _goods(label: Label) -> tuple[float, ...]:
-    return -math.log(label["score"]), label["coverage"], -label["nearer"]
+    return -math.log(label["score"]), label["coverage"], -label.get("nearer", math.nan)
 
 
 def spread(groups: Iterable[Sequence[float]]) -> float:
     """Give the standard deviation within groups, pooled."""
-    several = [group for group in groups if len(group) > 1]
+    finite = [[value for value in group if math.isfinite(value)] for group in groups]
+    several = [group for group in finite if len(group) > 1]
     degrees = sum(len(group) - 1 for group in several)
     if not degrees:
         return 0.1
