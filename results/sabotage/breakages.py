@@ -235,16 +235,3 @@ def overflowing(scale: float) -> Breakage:
         trainer.parts.objective = _Spoilt(objective, g_now=g_now)
 
     return spoil
-
-
-def drowned(deviation: float) -> Breakage:
-    """Add noise to what G makes, in training and in its averages: what a broken output layer does."""
-
-    def spoil(trainer: Trainer) -> None:
-        def noisy(_: nn.Module, __: Any, made: Tensor) -> Tensor:
-            return (made + deviation * torch.randn_like(made)).clamp(-1, 1)
-
-        for net in {trainer.generator, trainer.average}:
-            net.register_forward_hook(noisy)
-
-    return spoil

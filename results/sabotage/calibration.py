@@ -23,6 +23,8 @@ def calibrate(work: Path) -> str:
     """Write the file; of train runs alone."""
     samples: defaultdict[str, list[tuple[float, bool]]] = defaultdict(list)
     for verdict in verdicts(work, "train"):
+        if not verdict.known:
+            continue
         case = read_case(verdict.path)
         times = {finding.code: at for at, finding in verdict.said}
         for moment in case.moments():

@@ -353,14 +353,6 @@ KINDS = (
         equal=("data-tiny", "d-memorises"),
     ),
     Kind(
-        "output-noise",
-        "output-noise",
-        breaks(breakages.drowned(0.8)),
-        breaks(breakages.drowned(0.3)),
-        _ALL,
-        middle=True,
-    ),
-    Kind(
         "case-mnist-dcgan",
         "d-too-strong",
         strong_d(128, 12),

@@ -136,7 +136,7 @@ def figures(runs: Sequence[Verdict]) -> list[str]:
 def harmless(runs: Sequence[Verdict]) -> list[str]:
     """List what did no harm, and what is not counted."""
     named = [run for run in runs if run.harmless]
-    unknown = [run for run in runs if run.label["cause"] and math.isnan(run.worse)]
+    unknown = [run for run in runs if not run.known]
     left_out = [run for run in runs if not run.label["cause"] and not run.healthy]
     lines = ["## Sabotages without harm", ""]
     lines += [f"- {_what(run)}: {run.worse:+.1f} standard errors{_said(run)}" for run in named] or ["None."]
@@ -176,9 +176,13 @@ def kinds(runs: Sequence[Verdict]) -> list[str]:
 
 def expected_error(runs: Iterable[Verdict]) -> float:
     """Give the mean distance of confidence and share of right alarms, over bins, by their counts."""
-    said = [(finding.confidence, run.right(at)) for run in runs for at, finding in run.said]
+    said = _told(runs)
     total = sum(len(each) * abs(_gap(each)) for each in _binned(said))
     return total / len(said) if said else math.nan
+
+
+def _told(runs: Iterable[Verdict]) -> list[tuple[float, bool]]:
+    return [(finding.confidence, run.right(at)) for run in runs if run.known for at, finding in run.said]
 
 
 def _binned(said: Sequence[tuple[float, bool]]) -> list[list[tuple[float, bool]]]:
@@ -195,7 +199,7 @@ def _gap(said: Sequence[tuple[float, bool]]) -> float:
 
 def calibration(runs: Sequence[Verdict]) -> list[str]:
     """Compare what was said with how often it was right."""
-    said = [(finding.confidence, run.right(at)) for run in runs for at, finding in run.said]
+    said = _told(runs)
     lines = [
         "## Confidence",
         "",
@@ -209,7 +213,7 @@ def calibration(runs: Sequence[Verdict]) -> list[str]:
         mean = statistics.mean(confidence for confidence, _ in each)
         lines.append(f"| {mean:.0%} | {len(each)} | {share(sum(right for _, right in each), len(each))} |")
     codes: defaultdict[str, list[bool]] = defaultdict(list)
-    for run in runs:
+    for run in filter(lambda each: each.known, runs):
         for at, finding in run.said:
             codes[finding.code].append(run.right(at))
     lines += ["", "| code | alarms | right |", "|---|---|---|"]

@@ -65,6 +65,11 @@ class Verdict:
         return self.label["kind"].startswith("first-steps") or not self.times > ODD
 
     @property
+    def known(self) -> bool:
+        """Tell whether its harm is known: its recipe has a healthy run, or it was not sabotaged."""
+        return not self.label["cause"] or not math.isnan(self.worse)
+
+    @property
     def detected(self) -> int | None:
         """After how many images, counted from the sabotage, the first alarm came."""
         return next((at - self.label["onset"] for at, _ in self.said if at >= self.label["onset"]), None)

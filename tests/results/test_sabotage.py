@@ -8,6 +8,7 @@ import math
 import pytest
 import torch
 
+from gander.doctor.codes import codes
 from gander.doctor.finding import Finding
 from results.sabotage import breakages, running, verdict
 from results.sabotage.bases import base_recipe
@@ -45,6 +46,10 @@ def test_three_rounds_hold_every_kind_three_times_and_sixty_healthy_runs():
     assert sum(run.healthy for run in FIRST) >= 60
     assert len({kind.cause for kind in KINDS}) >= 26
     assert {data for cells in CELLS.values() for _, data in cells} == {"shapes", "mnist", "cifar10"}
+
+
+def test_every_cause_can_be_explained():
+    assert {code for kind in KINDS for code in (kind.cause, *kind.equal)} <= {*codes()}
 
 
 def test_no_test_run_has_the_seed_of_a_train_run():
