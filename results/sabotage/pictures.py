@@ -61,7 +61,7 @@ def draw_signals(runs: Sequence[Verdict], folder: Path) -> list[str]:
                         axis.axvline(run.label["onset"] / run.total, color="k", linewidth=0.4, linestyle=":")
                 if logarithmic and axis.lines:
                     axis.set_yscale("log")
-                axis.tick_params(labelsize=5, length=2, pad=1)
+                axis.tick_params(which="both", labelsize=5, length=2, pad=1)
             row[0].set_ylabel(kind, fontsize=6, rotation=0, ha="right", va="center")
         for axis, (column, _) in zip(axes[0], SIGNALS, strict=True):
             axis.set_title(column.removeprefix("probe/"), fontsize=7)
@@ -95,12 +95,20 @@ def draw_confusion(broken: Sequence[Verdict], path: Path) -> None:
     for row, cause in enumerate(true):
         for column, other in enumerate(named):
             if counts[cause, other]:
-                axis.text(column, row, str(counts[cause, other]), ha="center", va="center", fontsize=6)
+                axis.text(
+                    column,
+                    row,
+                    str(counts[cause, other]),
+                    ha="center",
+                    va="center",
+                    fontsize=6,
+                    color="#D55E00",
+                )
     axis.set_xticks(range(len(named)), named, rotation=90, fontsize=6)
     axis.set_yticks(range(len(true)), true, fontsize=6)
     axis.set_xlabel("named first", fontsize=7)
     axis.set_ylabel("true cause", fontsize=7)
-    figure.tight_layout(pad=0.3)
+    figure.tight_layout(pad=1)
     _save(figure, path)
 
 
