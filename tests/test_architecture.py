@@ -59,7 +59,7 @@ TORCH_FREE = {
 TORCH = re.compile(r"(torch|torchvision|safetensors\.torch)(\.|$)")
 
 # The package is counted in lines of code, without blanks, comments and docstrings: no reason is cut for room.
-PACKAGE_LINES, FILE_LINES, CLASS_LINES, FUNCTION_LINES, PARAMETERS = 16_400, 400, 150, 60, 8
+PACKAGE_LINES, FILE_LINES, CLASS_LINES, FUNCTION_LINES, PARAMETERS = 16_300, 400, 150, 60, 8
 VAGUE = {"utils", "util", "misc", "helpers", "helper", "common"}
 
 
