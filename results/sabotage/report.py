@@ -141,12 +141,22 @@ def figures(runs: Sequence[Verdict]) -> list[str]:
 def harmless(runs: Sequence[Verdict]) -> list[str]:
     """List what did no harm, and what is not counted."""
     named = [run for run in runs if run.harmless]
-    unknown = [run for run in runs if not run.known]
-    left_out = [run for run in runs if not run.label["cause"] and not run.healthy]
+    unknown = [run for run in runs if run.label["cause"] and not run.known]
+    cases = [run for run in runs if run.case]
+    left_out = [run for run in runs if not run.label["cause"] and not run.healthy and not run.case]
     lines = ["## Sabotages without harm", ""]
     lines += [f"- {_what(run)}: {run.worse:+.1f} standard errors{_said(run)}" for run in named] or ["None."]
     if unknown:
         lines += ["", f"Not counted, for no healthy sibling is done yet: {len(unknown)} runs."]
+    if cases:
+        lines += [
+            "",
+            "Plain runs of recipes whose sources report a failure, for which an alarm may be right or",
+        ]
+        lines += [
+            f"wrong, are siblings alone: {share(sum(bool(run.said) for run in cases), len(cases))} with an alarm."
+        ]
+        lines += [f"- {_what(run)}{_said(run)}" for run in cases if run.said]
     if left_out:
         lines += ["", f"Not counted as healthy, for {ODD:g} times worse than siblings: "]
         lines += [f"- {_what(run)}" for run in left_out]

@@ -18,6 +18,8 @@ from gander.errors import GanderError
 from gander.recipe.read import read_recipe
 from gander.run import Run
 
+from .plan import CASES
+
 ERRORS = 2.0
 """Standard errors by which a sabotaged run must be worse than its healthy siblings to count."""
 
@@ -60,14 +62,19 @@ class Verdict:
     @property
     def healthy(self) -> bool:
         """Tell whether it was left as it is, and is no worse than its siblings."""
-        if self.label["cause"]:
+        if self.label["cause"] or self.case:
             return False
         return self.label["kind"].startswith("first-steps") or not self.times > ODD
 
     @property
+    def case(self) -> bool:
+        """Tell whether it is a plain run of a recipe that is known to fail by itself."""
+        return not self.label["cause"] and (self.label["base"], self.label["data"]) in CASES
+
+    @property
     def known(self) -> bool:
-        """Tell whether its harm is known: its recipe has a healthy run, or it was not sabotaged."""
-        return not self.label["cause"] or not math.isnan(self.worse)
+        """Tell whether its harm is known: its recipe has a healthy run, or is one."""
+        return not self.case and (not self.label["cause"] or not math.isnan(self.worse))
 
     @property
     def detected(self) -> int | None:
