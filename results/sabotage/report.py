@@ -149,13 +149,12 @@ def harmless(runs: Sequence[Verdict]) -> list[str]:
     if unknown:
         lines += ["", f"Not counted, for no healthy sibling is done yet: {len(unknown)} runs."]
     if cases:
+        alarmed = share(sum(bool(run.said) for run in cases), len(cases))
         lines += [
             "",
-            "Plain runs of recipes whose sources report a failure, for which an alarm may be right or",
+            "Plain runs of recipes whose sources report a failure are siblings alone, for an alarm may",
         ]
-        lines += [
-            f"wrong, are siblings alone: {share(sum(bool(run.said) for run in cases), len(cases))} with an alarm."
-        ]
+        lines += [f"be right (decided after trial3 was seen to collapse); with an alarm: {alarmed}.", ""]
         lines += [f"- {_what(run)}{_said(run)}" for run in cases if run.said]
     if left_out:
         lines += ["", f"Not counted as healthy, for {ODD:g} times worse than siblings: "]
