@@ -115,6 +115,6 @@ def draw_confusion(broken: Sequence[Verdict], path: Path) -> None:
 def _save(figure: Figure, path: Path) -> None:
     """Write a picture of few colours, which is a quarter as large."""
     whole = io.BytesIO()
-    figure.savefig(whole, dpi=90)
+    figure.savefig(whole, dpi=90, bbox_inches="tight")
     Image.open(whole).convert("RGB").quantize(24).save(path, optimize=True)
     plt.close(figure)
