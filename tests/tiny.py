@@ -233,5 +233,6 @@ def _child(work: Callable[..., object], given: tuple[Any, ...], output: str, env
 
 def command(*words: str) -> None:
     """The command line, in this process; ends it with the exit code."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests that run under nohup leave it ignored
     sys.argv = ["gander", *words]
     main()

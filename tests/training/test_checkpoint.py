@@ -322,7 +322,7 @@ def save_when_told(path):
 @pytest.mark.parametrize("fault", ["signal=SIGKILL", "error=ENOSPC", "error=EIO"])
 def test_a_fault_at_any_system_call_costs_at_most_the_save_itself(run, tmp_path, fault):
     met = 0
-    for call in ("write", "fsync", "rename", "mkdir", "unlinkat", "rmdir"):
+    for call in ("write", "fsync", "rename", "mkdir", "unlink", "unlinkat", "rmdir"):
         for at in range(1, 100):
             copy = Run(shutil.copytree(run.path, tmp_path / f"{call}-{at}"))
             process = start(leave, save_when_told, copy.path)
