@@ -34,7 +34,7 @@ def locked(folder: Path, doing: str) -> IO[bytes]:
     """
     check_system()
     with disk_refusals(folder):
-        file = open(folder / LOCK, "ab+", buffering=0, opener=_no_link)  # noqa: SIM115
+        file = open(folder / LOCK, "ab+", buffering=0, opener=no_link)  # noqa: SIM115
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             file.truncate(0)
@@ -49,7 +49,7 @@ def locked(folder: Path, doing: str) -> IO[bytes]:
     return file
 
 
-def _no_link(path: str, flags: int) -> int:
+def no_link(path: str, flags: int) -> int:
     """Open a file itself; a link is an OSError, and a pipe is not waited for."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
 
@@ -67,7 +67,7 @@ def check_plain(paths: Iterable[Path]) -> None:
 def is_locked(folder: Path) -> bool:
     """Tell whether a process holds a folder for writing now."""
     try:
-        with open(folder / LOCK, "rb", opener=_no_link) as file:
+        with open(folder / LOCK, "rb", opener=no_link) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

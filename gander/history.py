@@ -25,7 +25,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         return []
     except OSError as error:
         raise StorageError(f"{path}: cannot be read ({error.strerror})") from error
-    rows = [_row(line) for line in lines]
+    rows = [parse_row(line) for line in lines]
     if rows and rows[-1] is None:
         rows.pop()
     for number, row in enumerate(rows, start=1):
@@ -52,7 +52,8 @@ def chained(digest: str, rows: Iterable[Mapping[str, Any]]) -> str:
     return digest
 
 
-def _row(line: bytes) -> dict[str, Any] | None:
+def parse_row(line: bytes) -> dict[str, Any] | None:
+    """Read one object; None where the line is none."""
     try:
         row = json.loads(line.decode())
     except (ValueError, RecursionError):

@@ -198,6 +198,11 @@ def show_patch(patch: Mapping[str, Any]) -> str:
     )
 
 
+def typed(edits: Iterable[str]) -> str:
+    """Write edits that a program holds as they are typed in a shell. Raises: RecipeError as `parse_patch`."""
+    return show_patch(parse_patch(edits))
+
+
 def _text(value: Any) -> str:
     bare = isinstance(value, str) and value == value.strip() and value[:1] not in _OPENING
     bare = bare and parse_value(value) == value

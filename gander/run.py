@@ -155,12 +155,15 @@ class Run:
         best = self.best_score() if self.weights == BEST else None
         if best is not None:
             return int(best["images"])
-        saved = self.saved()
-        return int(saved[-1].name.removeprefix("images-")) if saved else 0
+        return max(self.saved_images(), default=0)
 
     def saved(self) -> list[Path]:
         """List the folders of its checkpoints, whole or damaged, oldest first."""
         return sorted(path for path in self.checkpoints.glob("images-*") if _CHECKPOINT.fullmatch(path.name))
+
+    def saved_images(self) -> list[int]:
+        """List after how many images its checkpoints were saved, oldest first."""
+        return [int(folder.name.removeprefix("images-")) for folder in self.saved()]
 
     def sheet_file(self, images: int) -> Path:
         """Give the name of the contact sheet made after so many images."""

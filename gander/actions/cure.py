@@ -19,7 +19,7 @@ from gander.data.images import Images
 from gander.doctor.finding import Finding, in_order
 from gander.errors import CheckpointError, Interrupted, NumericsError, UsageError
 from gander.generation.source import real_images
-from gander.patch import Patch, parse_patch, show_patch
+from gander.patch import Patch, parse_patch, show_patch, typed
 from gander.recipe.read import read_recipe
 from gander.recipe.schema import Recipe
 from gander.run import Run, find_run, in_use
@@ -138,9 +138,8 @@ def cure(
         read_recipe(parent),
     )
     if recipe.train.per_class:
-        typed = show_patch(parse_patch(finding.remedy[0]))
         why = f"{parent.path}: trains one GAN a class, and such a run cannot be branched"
-        raise UsageError(why, hint=f"gander train {parent.recipe_file} {typed}")
+        raise UsageError(why, hint=f"gander train {parent.recipe_file} {typed(finding.remedy[0])}")
     unpredicted = max(round(_UNPREDICTED * int(parent.env()["images_total"])), 1)
     images = images or (finding.prediction.within if finding.prediction else unpredicted)
     trial = _Trial(parent, recipe, finding, images, Path(folder or parent.path.parent), watcher, report)
@@ -179,8 +178,8 @@ class _Trial:
         start = good.progress["images"] if good else 0
         patch = edits | self._watched(start + self.images)
         stem = f"{self.parent.name}-cure-{_slug(remedy)}-{start}-to-{start + self.images}"
-        run, typed = Run(self.folder / stem), show_patch(edits) or "no remedy"
-        self.report(f"{typed}: {self.images:,} images, {f'anew: {anew}' if anew else f'from {start:,} on'}")
+        run, what = Run(self.folder / stem), show_patch(edits) or "no remedy"
+        self.report(f"{what}: {self.images:,} images, {f'anew: {anew}' if anew else f'from {start:,} on'}")
         failed = self._trained(run, patch, good)
         history, scores, predicted = run.history(), run.scores(), self.finding.prediction
         rows = zip(history.images, history.column(QUALITY), strict=True)
@@ -246,10 +245,9 @@ def _with_remedy(parent: Run, findings: Sequence[Finding]) -> Finding:
 
 def _last_good(parent: Run, since: int) -> Checkpoint | None:
     """Give the best-scored checkpoint of before a finding, or the newest where none of them has a score."""
-    saved = [int(place.name.removeprefix("images-")) for place in parent.saved()]
     rows = parent.scores()
     scores = dict(zip(rows.images, rows.column("fd-judge"), strict=True))
-    for images in sorted(saved, key=lambda at: (scores.get(at, math.inf), -at)):
+    for images in sorted(parent.saved_images(), key=lambda at: (scores.get(at, math.inf), -at)):
         if images < since:
             try:
                 return read_checkpoint(parent, images)

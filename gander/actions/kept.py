@@ -35,8 +35,8 @@ def kept_generators(run: Run) -> list[Kept]:
     files = [run.best_file, run.path / Run.weights, *sorted(run.path.glob("average-?.safetensors"))]
     kept = [meant_generator(run)]
     kept += [meant_generator(replace(run, weights=file.name)) for file in files if file.is_file()]
-    like, saved = kept[0].sampler, [] if read_recipe(run).train.per_class else run.saved()
-    for images in reversed([int(folder.name.removeprefix("images-")) for folder in saved]):
+    like, saved = kept[0].sampler, [] if read_recipe(run).train.per_class else run.saved_images()
+    for images in reversed(saved):
         with suppress(CheckpointError):  # a damaged one is none
             tensors = read_checkpoint(run, images).tensors
             for prefix, weights in (("average.", "averaged weights"), ("g.", "latest weights")):

@@ -14,7 +14,7 @@ from gander.cli.options import Json
 from gander.cli.progress import say
 from gander.doctor.codes import codes
 from gander.doctor.finding import Finding
-from gander.patch import parse_patch, show_patch
+from gander.patch import typed
 
 
 def check(
@@ -29,7 +29,7 @@ def check(
 
     findings = find(recipe, edits or [])
     alarms = [finding for finding in findings if finding.alarms]
-    typed = _train(recipe, edits or [])
+    command = _train(recipe, edits or [])
     if as_json:
         say(json.dumps({"recipe": recipe, "findings": [finding.as_dict() for finding in findings]}))
     else:
@@ -37,21 +37,20 @@ def check(
             say("\n".join(_lines(finding, recipe, edits or [])) + "\n")
         if not alarms:
             say(f"{recipe}: {'no warning' if findings else 'nothing is wrong'} by recipe and data")
-        say(f"next    {f'gander explain {alarms[0].code}' if alarms else typed}")
+        say(f"next    {f'gander explain {alarms[0].code}' if alarms else command}")
     if alarms:
         raise typer.Exit(1)
 
 
 def _train(recipe: str, edits: Sequence[str]) -> str:
-    return f"gander train {shlex.quote(recipe)} {show_patch(parse_patch(edits))}".rstrip()
+    return f"gander train {shlex.quote(recipe)} {typed(edits)}".rstrip()
 
 
 def _lines(finding: Finding, recipe: str, edits: Sequence[str]) -> Iterator[str]:
     sure = "" if finding.confidence == 1 else f" ({finding.confidence:.0%} sure)"
     yield f"{finding.severity:<7} {finding.code}{sure}: {finding.says}"
     for each in finding.evidence:
-        value = f"{each.value:.3g}" if isinstance(each.value, float) else each.value
-        yield f"  seen  {each.column} = {value}; healthy: {each.healthy}"
+        yield f"  seen  {each.column} = {each.shown}; healthy: {each.healthy}"
     for word, patch in zip(["type", *["or"] * 9], finding.remedy, strict=False):
         yield f"  {word:<5} {_train(recipe, [*edits, *patch])}"
     why = codes()[finding.code].why if finding.code in codes() else ""

@@ -12,7 +12,7 @@ import typer
 from gander.cli.options import Json, RunName
 from gander.cli.progress import TrainingProgress, say
 from gander.cli.tables import add_row, make_table, print_table
-from gander.patch import parse_patch, show_patch
+from gander.patch import typed
 
 if TYPE_CHECKING:
     from gander.actions.cure import Arm, Cure
@@ -55,7 +55,7 @@ def _show(made: Cure) -> None:
     say(f"predict {finding.prediction or 'nothing'}")
     table = make_table("remedy", "from", "prediction", "distance", "fd-judge", "beside none", "run")
     for arm, control in made.tried:
-        name = show_patch(parse_patch(arm.remedy))
+        name = typed(arm.remedy)
         add_row(
             table,
             name,
@@ -79,7 +79,7 @@ def _show(made: Cure) -> None:
         say(f"next    gander explain {finding.code}")
         return
     place = f"{made.run.recipe_file}" if good[0].anew else f"--from {made.run.path}@{good[0].start}"
-    say(f"next    gander train {place} {show_patch(parse_patch(good[0].remedy))}")
+    say(f"next    gander train {place} {typed(good[0].remedy)}")
 
 
 def _start(arm: Arm) -> str:

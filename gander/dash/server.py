@@ -26,6 +26,7 @@ from starlette.routing import Route
 from gander.dash.folder import Folder
 from gander.dash.work import branch, start, stop
 from gander.errors import GanderError, UsageError
+from gander.files import no_link
 from gander.report.frozen import page
 from gander.report.views import log_after, view
 from gander.run import Run
@@ -200,11 +201,9 @@ def _missing() -> Response:
 def _content(path: Path) -> bytes | None:
     """Read a regular file of a run; no link is followed, and nothing is waited for."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(path, "rb", opener=no_link) as file:
+            found = os.fstat(file.fileno())
+            regular = stat.S_ISREG(found.st_mode) and found.st_size <= _LARGEST_PICTURE
+            return file.read() if regular else None
     except OSError:
         return None
-    with os.fdopen(handle, "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST_PICTURE:
-            return None
-        return file.read()

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from gander.history import History
-from gander.patch import parse_patch, show_patch
+from gander.patch import typed
 
 Severity = Literal["note", "warning", "error"]
 """A note is worth knowing and no alarm; a warning costs quality; after an error nothing good will come."""
@@ -28,6 +28,11 @@ class Evidence:
     column: str
     value: float | str
     healthy: str
+
+    @property
+    def shown(self) -> str:
+        """The value as a person reads it."""
+        return f"{self.value:.3g}" if isinstance(self.value, float) else str(self.value)
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ class Finding:
         return self.severity != "note"
 
     def __str__(self) -> str:
-        tries = f"; try {show_patch(parse_patch(self.remedy[0]))}" if self.alarms and self.remedy else ""
+        tries = f"; try {typed(self.remedy[0])}" if self.alarms and self.remedy else ""
         return self.says + tries
 
     def as_dict(self) -> dict[str, Any]:

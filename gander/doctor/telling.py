@@ -6,16 +6,15 @@ from collections.abc import Iterator, Sequence
 
 from gander.doctor.codes import codes
 from gander.doctor.finding import Finding
-from gander.patch import parse_patch, show_patch
+from gander.patch import typed
 from gander.run import Run
 
 
 def command(finding: Finding, run: Run, patch: tuple[str, ...]) -> str:
     """Give what to type: a branch at the last state from before the finding, or a training anew."""
-    saved = [int(folder.name.removeprefix("images-")) for folder in run.saved()]
-    good = [images for images in saved if images < finding.since]
+    good = [images for images in run.saved_images() if images < finding.since]
     source = f"--from {run.path}@{good[-1]}" if good else str(run.recipe_file)
-    return f"gander train {source} {show_patch(parse_patch(patch))}"
+    return f"gander train {source} {typed(patch)}"
 
 
 def line(finding: Finding, run: Run, again: bool = False) -> str:
@@ -45,8 +44,7 @@ def lines(finding: Finding, run: Run) -> Iterator[str]:
     if finding.code in codes():
         yield f"  means   {codes()[finding.code].title}. {codes()[finding.code].why}"
     for each in finding.evidence:
-        value = f"{each.value:.3g}" if isinstance(each.value, float) else each.value
-        yield f"  seen    {each.column} {value} (healthy: {each.healthy})"
+        yield f"  seen    {each.column} {each.shown} (healthy: {each.healthy})"
     if finding.causes and finding.causes != (finding.code,):
         yield f"  likely  {', then '.join(finding.causes)}"
     elif not finding.causes and finding.alarms:

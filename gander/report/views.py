@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from gander.errors import GanderError
-from gander.history import History, read_rows
-from gander.recipe.shipped import parse_recipe
+from gander.history import History, parse_row, read_rows
+from gander.recipe.shipped import recipe_text, recipe_tree
 from gander.run import Run, in_use
 
 _LARGEST = 64 << 20
@@ -25,7 +25,7 @@ def summary(run: Run) -> dict[str, Any]:
     try:
         env, state, scores = run.env(), run.state(), read_rows(run.metrics_file)
         return row | {
-            "title": str(_recipe(run).get("title", "")),
+            "title": str(recipe_tree(str(run.recipe_file)).get("title", "")),
             "data": Path(str(env["data"]["source"])).name,
             "images": max(run.trained_images(), int(state.get("images", 0))),
             "total": int(env["images_total"]),
@@ -51,12 +51,12 @@ def view(run: Run) -> dict[str, Any]:
 
 
 def _details(run: Run) -> dict[str, Any]:
-    env, recipe = run.env(), _recipe(run)
+    env, recipe = run.env(), recipe_tree(str(run.recipe_file))
     kept = {name: env[name] for name in sorted(env) if isinstance(env[name], str | int | float | bool)}
     return {
         "place": str(run.path),
         "error": str(run.state().get("error", "")),
-        "recipe": run.recipe_file.read_text("utf-8"),
+        "recipe": recipe_text(str(run.recipe_file)),
         "settings": dict(_settings(recipe)),
         "columns": columns(History(read_rows(run.metrics_file))),
         "findings": run.findings(),
@@ -103,13 +103,9 @@ def _settings(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _rows(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            continue  # the page shows what can be read; `gander resume` names a damaged line
-        if isinstance(row, dict) and isinstance(row.get("images"), int):
-            yield row
+    for row in map(parse_row, lines):
+        if row is not None and isinstance(row.get("images"), int):
+            yield row  # the page shows what can be read; `gander resume` names a damaged line
 
 
 def _short(value: float) -> float | None:
@@ -118,8 +114,3 @@ def _short(value: float) -> float | None:
 
 def _finite(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
-
-
-def _recipe(run: Run) -> dict[str, Any]:
-    with run.recipe_file.open("rb") as file:
-        return parse_recipe(file.read(1 << 20).decode("utf-8", errors="replace"), str(run.recipe_file))

@@ -161,7 +161,7 @@ def make_fakes(
 
 @contextmanager
 def untouched(trainer: Trainer) -> Iterator[None]:
-    """Put buffers, modes and random streams back afterwards, and make no gradients of weights."""
+    """Put buffers and random streams back afterwards, and make no gradients of weights."""
     modules = [trainer.nets, *trainer.parts.modules().values()]
     buffers = [buffer for module in modules for buffer in module.buffers()]
     before = [buffer.detach().clone() for buffer in buffers]
